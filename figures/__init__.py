@@ -1,0 +1,43 @@
+"""Every figure from a saved result: one function each, which reads and draws and never trains.
+
+`python -m figures` (or `make figures`) draws all whose results are there. A result folder holds
+`convergence/*.nc` (gaps saved by svmconv.results.save) and `plane/problem.npz` (arrays x, y),
+`plane/svm.npz` (MaxMargin.save) and, if a network was trained, `plane/logits.nc` (plots.grid).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from svmconv import plots
+from svmconv.errors import DataError
+from svmconv.problem import Problem
+from svmconv.results import load
+from svmconv.svm.result import MaxMargin
+
+
+def convergence(results: Path) -> Figure:
+    """Angle, margin gap and residual of every saved run, against time and against loss."""
+    files = sorted((results / "convergence").glob("*.nc"))
+    if not files:
+        raise DataError(f"{results / 'convergence'} holds no .nc result: run a simulation first")
+    return plots.convergence({file.stem: load(file) for file in files})
+
+
+def plane(results: Path) -> Figure:
+    """Rows in the plane with the exact SVM and, if saved, a network's boundary."""
+    folder = results / "plane"
+    if not (folder / "problem.npz").exists():
+        raise DataError(f"{folder / 'problem.npz'}: no such file: run a simulation first")
+    with np.load(folder / "problem.npz", allow_pickle=False) as arrays:
+        problem = Problem(arrays["x"], arrays["y"])
+    svm = MaxMargin.load(folder / "svm.npz")
+    logits = folder / "logits.nc"
+    return plots.plane(problem, svm, load(logits)["logits"] if logits.exists() else None)
+
+
+FIGURES: dict[str, Callable[[Path], Figure]] = {"convergence": convergence, "plane": plane}

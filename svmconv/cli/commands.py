@@ -1,0 +1,134 @@
+"""What each command does: a frozen dataclass holds its arguments, `run` gives the exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Command(Protocol):
+    """One command with its arguments."""
+
+    def run(self) -> int:
+        """Do it; the exit status."""
+        ...
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Check published claims: predicted beside measured, each with a control to refute."""
+
+    ids: list[str]
+    all: bool = False
+    json: Path | None = None
+    report: Path | None = None
+
+    def run(self) -> int:
+        """0 if every case came out as expected and every control was refuted, else 1."""
+        self._check_outputs()
+        import json
+
+        from svmconv import report
+        from svmconv.cli.terminal import show
+        from svmconv.results import write_aside
+        from svmconv.theory.verify import select, verify
+
+        claims = select(self.ids or None)
+        progress = _progress(sum(len(claim.cases) for claim in claims))
+        verdicts = verify([claim.id for claim in claims], progress=progress)
+        if self.json is not None:
+            text = json.dumps(report.to_json(verdicts), indent=1, allow_nan=False) + "\n"
+            with write_aside(self.json) as file:
+                file.write(text.encode())
+        if self.report is not None:
+            report.write_report(verdicts, self.report)
+        show(report.table(verdicts))
+        return 0 if all(verdict.as_expected for verdict in verdicts) else 1
+
+    def _check_outputs(self) -> None:
+        """Before the run, not after it."""
+        from svmconv.errors import DataError
+        from svmconv.results import check_writable
+
+        if self.ids and self.all:
+            raise DataError("give claim ids or --all, not both")
+        outputs = [path for path in (self.json, self.report) if path is not None]
+        if len({path.absolute() for path in outputs}) < len(outputs):
+            raise DataError(f"--json and --report both name {self.json}: give two names")
+        for path in outputs:
+            check_writable(path)
+
+
+@dataclass(frozen=True)
+class Solve:
+    """The exact hard-margin SVM of your rows, with its certificate."""
+
+    file: Path
+    bias: Literal["none", "augmented", "free"] = "none"
+    bias_scale: float = 1.0
+    geometry: Literal["l2", "l1", "linf", "spectral"] = "l2"
+    out: Path | None = None
+
+    def run(self) -> int:
+        """0; the SVM is printed and, with --out, saved for MaxMargin.load."""
+        from svmconv.results import check_writable
+
+        if self.out is not None:
+            check_writable(self.out)
+        from svmconv.cli.files import read_arrays
+        from svmconv.cli.terminal import show, svm_table
+        from svmconv.problem import Problem
+        from svmconv.svm.solve import max_margin
+
+        arrays = read_arrays(self.file, ("x", "y"))
+        problem = Problem(arrays["x"], arrays["y"], self.file.name)
+        svm = max_margin(
+            problem, bias=self.bias, bias_scale=self.bias_scale, geometry=self.geometry
+        )
+        if self.out is not None:
+            svm.save(self.out)
+        show(svm_table(problem, svm))
+        return 0
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How far your last layer is from the exact SVM of your features."""
+
+    file: Path
+
+    def run(self) -> int:
+        """0; the audit's report is printed."""
+        from svmconv.cli.files import read_arrays
+        from svmconv.measures.audit import audit
+
+        arrays = read_arrays(self.file, ("x", "y", "w"), optional=("b",))
+        print(audit(arrays["x"], arrays["y"], arrays["w"], arrays.get("b")))
+        return 0
+
+
+@dataclass(frozen=True)
+class List:
+    """Claims, data sets, models and optimisers, by the names they are asked for."""
+
+    def run(self) -> int:
+        """0; the names are printed, each with its first line."""
+        from svmconv.cli.terminal import catalogue, show
+
+        show(catalogue())
+        return 0
+
+
+def _progress(total: int) -> Callable[[str], None] | None:
+    """One line per case on standard error, if a person is looking."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    started = iter(range(1, total + 1))
+    return lambda line: console.print(f"{next(started)}/{total}  {line}", style="dim", markup=False)

@@ -1,0 +1,11 @@
+"""Data sets: problems with a known SVM, simulated sets, embedded digits. Each is a Problem."""
+
+from svmconv.data.digits import digits as digits
+from svmconv.data.planted import planted as planted
+from svmconv.data.synthetic import blobs as blobs
+from svmconv.data.synthetic import disc as disc
+from svmconv.data.synthetic import half_plane as half_plane
+from svmconv.data.synthetic import half_spaces as half_spaces
+from svmconv.data.synthetic import moons as moons
+from svmconv.data.synthetic import multiclass_blobs as multiclass_blobs
+from svmconv.data.synthetic import sectors as sectors

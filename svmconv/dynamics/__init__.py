@@ -1,0 +1,1 @@
+"""Training a linear model: gradient flow in log time, and discrete descent."""

@@ -1,0 +1,149 @@
+"""Discrete descent of a linear model by any optax transformation, in float64."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import xarray as xr
+from jaxtyping import Array, Float
+
+from svmconv import losses
+from svmconv.dynamics import recording
+from svmconv.errors import DataError, DivergedError
+from svmconv.optimizers import Optimizer
+from svmconv.problem import Bias, Loss, Problem, check_choice
+
+_BLOCK_WORK = 3e8
+"""Row-features per uninterrupted block: about a second, so that Ctrl-C is heard."""
+
+
+def descend(
+    problem: Problem,
+    optimizer: Optimizer | optax.GradientTransformation,
+    steps: int | float,
+    *,
+    loss: Loss = "logistic",
+    bias: Bias = "none",
+    bias_scale: float = 1.0,
+    init: Any = None,
+    resume: xr.Dataset | None = None,
+) -> xr.Dataset:
+    """Take `steps` full-batch steps from `init` (zero), recording at log-spaced steps.
+
+    Returns a trajectory: dims log1p_t = ln(1 + effective rate x steps), [class,] feature; w, b,
+    margin, log_loss, norm; coordinate step. With a bias the optimizer sees (w, b / sqrt c), so a
+    step on b is c times a step on w. Plain optax transformations receive grad L, which underflows
+    below log L = -745; for them log1p_t counts steps and `rate` is "custom". `resume` continues
+    such a trajectory exactly as if it had never stopped.
+
+    Raises DataError, DivergedError, Interrupted (Ctrl-C; finished blocks kept).
+    """
+    recording.check_bias(bias)
+    check_choice("loss", loss, get_args(Loss))
+    if loss == "exponential" and not problem.binary:
+        raise DataError('loss="exponential" is for two classes: use "logistic" (softmax) for K')
+    if not (np.isfinite(steps) and steps >= 1 and steps == int(steps)):
+        raise DataError(f"steps must be a whole number of at least 1, got {steps!r}")
+    known = isinstance(optimizer, Optimizer)
+    if not known and not isinstance(optimizer, optax.GradientTransformation):
+        raise DataError(f"optimizer must be one of sc.optimizers or from optax, got {optimizer!r}")
+    attrs = {
+        "method": type(optimizer).__name__ if known else "custom",
+        "optimizer": repr(optimizer) if known else "custom",
+        "rate": optimizer.effective_rate if known else "custom",
+        "bias": bias, "bias_scale": bias_scale, "loss": loss,
+    }  # fmt: skip
+    with jax.enable_x64(True):
+        rows = losses.rows_of(problem, bias, bias_scale)
+        w = jnp.asarray(recording.initial_weights(problem, bias, bias_scale, init))
+        opt_state = _build(optimizer).init(w)
+        recorder = recording.Recorder(problem, attrs, resume)
+        if resume is None:
+            step = 0
+            recorder.records.append(_observed(step, w, opt_state, rows, attrs))
+        else:
+            step = int(resume.step[-1])
+            w, opt_state = jnp.asarray(resume.state_w.values), _restored(opt_state, resume)
+        stops = recording.log_spaced_steps(int(steps))
+        block = max(1, int(_BLOCK_WORK / rows.x.size))
+        with recording.progress_bar(f"{attrs['method']} on {problem.name}", steps) as advance:
+            for stop in stops[stops > step].tolist():
+                try:
+                    while step < stop:
+                        count = min(block, stop - step)
+                        w, opt_state = _advance(
+                            w, opt_state, rows, jnp.asarray(count), optimizer, loss
+                        )
+                        w.block_until_ready()
+                        step += count
+                        advance(step)
+                    recorder.records.append(_observed(step, w, opt_state, rows, attrs))
+                except KeyboardInterrupt:
+                    raise recording.Interrupted(recorder.dataset()) from None
+    return recorder.dataset()
+
+
+@eqx.filter_jit
+def _advance(
+    w: Float[Array, "*w"],
+    opt_state: Any,
+    rows: losses.Rows,
+    count: Any,
+    optimizer: Optimizer | optax.GradientTransformation,
+    loss: Loss,
+) -> tuple[Float[Array, "*w"], Any]:
+    transformation = _build(optimizer)
+    on_log_loss = isinstance(optimizer, Optimizer) and optimizer.on_log_loss
+    gradient = losses.grad_log_loss if on_log_loss else losses.grad_loss
+
+    def step(_: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        w, opt_state = carry
+        updates, opt_state = transformation.update(gradient(w, rows, loss), opt_state, w)
+        return optax.apply_updates(w, updates), opt_state
+
+    # A counted loop, not scan: one compilation serves every block length.
+    return jax.lax.fori_loop(0, count, step, (w, opt_state))
+
+
+def _build(optimizer: Optimizer | optax.GradientTransformation) -> optax.GradientTransformation:
+    return optimizer.build() if isinstance(optimizer, Optimizer) else optimizer
+
+
+@eqx.filter_jit
+def _observe(w: Float[Array, "*w"], rows: losses.Rows, loss: Loss) -> tuple[Any, Any]:
+    margins = losses.pair_margins(w, rows)
+    return losses.smallest_margin(margins), losses.log_loss(margins, loss)
+
+
+def _observed(
+    step: int, w: Float[Array, "*w"], opt_state: Any, rows: losses.Rows, attrs: dict[str, Any]
+) -> recording.Record:
+    margin, log_loss = _observe(w, rows, attrs["loss"])
+    if not bool(jnp.isfinite(w).all()):
+        raise DivergedError(
+            f"{attrs['method']} left the finite numbers by step {step}: lower its rate"
+        )
+    rate = 1.0 if attrs["rate"] == "custom" else attrs["rate"]
+    leaves = {f"opt{i}": np.asarray(v) for i, v in enumerate(jax.tree.leaves(opt_state))}
+    return recording.Record(
+        log1p_t=np.log1p(rate * np.array([float(step)])),
+        weights=np.asarray(w)[None],
+        margin=np.asarray(margin)[None],
+        log_loss=np.asarray(log_loss)[None],
+        state={"w": np.asarray(w), **leaves},
+        step=step,
+    )
+
+
+def _restored(fresh: Any, resume: xr.Dataset) -> Any:
+    """The saved optimizer state, in the structure of a fresh one."""
+    leaves, structure = jax.tree.flatten(fresh)
+    names = [f"state_opt{i}" for i in range(len(leaves))]
+    if not set(names) <= set(resume.variables) or f"state_opt{len(leaves)}" in resume.variables:
+        raise DataError("resume= was recorded with another optimizer: pass the same one")
+    return jax.tree.unflatten(structure, [jnp.asarray(resume[n].values) for n in names])

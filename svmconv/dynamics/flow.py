@@ -1,0 +1,255 @@
+"""Gradient flow of the mean loss in log time, in the co-moving frame.
+
+With s = ln(1 + t) the flow dw/dt = -grad L reads dw/ds = (1/N) sum exp(s) q(z.w) z, which is of
+order one for ever. Its linearisation has eigenvalues up to thousands, so the solver is implicit
+(Kvaerno5). In the frame v = w - s w_ref, w_ref the hard-margin SVM, v tends to a constant:
+
+    dv/ds = (1/N) sum exp(-z.v - s (z.w_ref - 1) - log1p(exp(-z.w))) z - w_ref,
+
+so round-off does not grow with s and ln t = 1e6 takes a few hundred steps.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, get_args
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Float, Float64
+
+from svmconv import losses
+from svmconv.dynamics import recording
+from svmconv.errors import DataError, SvmconvError
+from svmconv.problem import Bias, Loss, Problem, check_choice
+from svmconv.svm.rows import SignedRows
+from svmconv.svm.solve import max_margin
+
+Frame = Literal["co-moving", "plain"]
+_BLOCK = 8
+_MAX_STEPS = 200_000
+
+
+class _Frame(NamedTuple):
+    """w = v + s ref; excess = <ref, pair row> - 1, exactly zero on the support vectors."""
+
+    ref: Float[Array, "*w"]
+    excess: Float[Array, "n j"]
+    rounding: Float[Array, ""]
+    """A velocity below this is only what is left of cancelling ref: v has arrived."""
+
+
+def gradient_flow(
+    problem: Problem,
+    log_t: float = 1e6,
+    *,
+    loss: Loss = "logistic",
+    bias: Bias = "none",
+    bias_scale: float = 1.0,
+    init: Any = None,
+    frame: Frame = "co-moving",
+    rtol: float = 1e-8,
+    resume: xr.Dataset | None = None,
+) -> xr.Dataset:
+    """Follow dw/dt = -grad L(w) from `init` (zero) at t = 0 to ln t = log_t.
+
+    Returns a trajectory: dims log1p_t = ln(1 + t), [class,] feature; w, b, margin, log_loss, norm.
+    `rtol` is the relative tolerance of a step (absolute: the same). The plain frame needs no SVM,
+    but stalls where rtol is below the round-off of w. Raises DataError, NotSeparableError
+    (co-moving frame), SvmconvError when the integrator gives up, Interrupted on Ctrl-C.
+    """
+    recording.check_bias(bias)
+    check_choice("loss", loss, get_args(Loss))
+    check_choice("frame", frame, get_args(Frame))
+    if loss == "exponential" and not problem.binary:
+        raise DataError('loss="exponential" is for two classes: use "logistic" (softmax) for K')
+    if not np.isfinite(log_t):
+        raise DataError(f"log_t must be a finite number, got {log_t!r}")
+    if not 0 < rtol < 1:
+        raise DataError(f"rtol must be between 0 and 1, got {rtol!r}")
+    attrs = {
+        "method": "flow", "bias": bias, "bias_scale": bias_scale, "loss": loss, "rate": 1.0,
+        "frame": frame, "rtol": rtol,
+    }  # fmt: skip
+    grid = recording.log_spaced_times(float(np.logaddexp(0.0, log_t)))
+    with jax.enable_x64(True):
+        scale = problem.scale
+        rows = losses.rows_of(problem, bias, bias_scale, scale)
+        moving = _frame(problem, rows, bias, bias_scale, frame)
+        start = scale * recording.initial_weights(problem, bias, bias_scale, init)
+        recorder = recording.Recorder(problem, attrs, resume)
+        at, v = np.zeros(1), jnp.asarray(start)
+        if resume is None:
+            recorder.records.append(_observed(at, start[None], moving, rows, scale, loss))
+        else:
+            at, v = resume.log1p_t.values[-1:], jnp.asarray(resume.state_v.values)
+        left = grid[grid > at[0]]
+        with recording.progress_bar(f"flow of {problem.name}", len(left)) as advance:
+            for first in range(0, len(left), _BLOCK):
+                block = left[first : first + _BLOCK]
+                try:
+                    clock = _scaled_clock(np.concatenate([at, block]), scale)
+                    vs = _solve(v, clock, rows, moving, rtol, loss)
+                    recorder.records.append(_observed(block, vs, moving, rows, scale, loss))
+                except KeyboardInterrupt:
+                    raise recording.Interrupted(recorder.dataset()) from None
+                at, v = block[-1:], jnp.asarray(vs[-1])
+                advance(first + _BLOCK)
+    return recorder.dataset()
+
+
+def _frame(
+    problem: Problem, rows: losses.Rows, bias: Bias, bias_scale: float, frame: Frame
+) -> _Frame:
+    """The frame moving with the exact SVM; at rest (ref = 0, excess = -1) for "plain"."""
+    j = 1 if problem.binary else problem.n_classes
+    if frame == "plain":
+        p = rows.x.shape[1]
+        return _Frame(
+            jnp.zeros(p if problem.binary else (j, p)),
+            -jnp.ones((problem.n, j)),
+            jnp.zeros(()),
+        )
+    svm = max_margin(problem, bias=bias, bias_scale=bias_scale)
+    ref = svm.w_aug * problem.scale
+    signed = SignedRows(problem, bias, bias_scale)
+    margins = signed.margins(ref.ravel(), np.zeros(0))
+    excess = margins - 1.0
+    # On a support vector the excess is zero, not its rounding error: at s = 1e6 that error would
+    # count a million times.
+    tight = signed.tight(margins, ref.ravel()) | (svm.alpha.reshape(margins.shape) > 0)
+    excess[tight | np.isinf(excess)] = 0.0
+    # sum alpha |z| <= sum alpha max |z|, and sum alpha = |ref|^2
+    longest = np.linalg.norm(np.asarray(rows.x)[svm.support], axis=1).max()
+    rounding = 64 * np.finfo(float).eps * float(np.vdot(ref, ref)) * longest
+    return _Frame(jnp.asarray(ref), jnp.asarray(excess), jnp.asarray(rounding))
+
+
+def _scaled_clock(log1p_t: Float64[np.ndarray, " t"], scale: float) -> Float64[np.ndarray, " t"]:
+    """ln(1 + scale^2 t): dividing rows by `scale` slows the flow by scale^2."""
+    if scale == 1.0:
+        return log1p_t
+    with np.errstate(divide="ignore"):
+        log_t = log1p_t + np.log(-np.expm1(-log1p_t))
+    return np.logaddexp(0.0, log_t + 2.0 * np.log(scale))
+
+
+def _field(s: Any, v: Any, args: Any) -> Any:
+    rows, frame, n, loss = args
+    relative = losses.pair_margins(v, rows)
+    exponent = -relative - s * frame.excess
+    if loss == "logistic":
+        exponent = exponent - losses.log1p_sum_exp(relative + s * (1.0 + frame.excess))[:, None]
+    return losses.combine(jnp.exp(exponent), rows) / n - frame.ref
+
+
+@eqx.filter_jit
+def _integrate(
+    v0: Float[Array, "*w"],
+    ts: Float[Array, " t"],
+    rows: losses.Rows,
+    frame: _Frame,
+    n: Float[Array, ""],
+    rtol: Float[Array, ""],
+    loss: Loss,
+) -> tuple[Float[Array, "t *w"], Any]:
+    velocity = jnp.abs(_field(ts[0], v0, (rows, frame, n, loss))).max()
+    # At rest, rounding taken as motion would only make the integrator reject every long step. What
+    # is left to come is at most rounding / kappa.
+    at_rest = velocity <= frame.rounding
+    field = diffrax.ODETerm(
+        lambda s, v, args: jnp.where(at_rest, 0.0, _field(s, v, (*args, loss)))
+    )
+    # Steps end on the recorded times: interpolated values would be worse than the steps.
+    tolerances = diffrax.PIDController(
+        rtol=rtol, atol=rtol * jnp.maximum(1.0, jnp.linalg.norm(frame.ref))
+    )
+    solution = diffrax.diffeqsolve(
+        field,
+        # kappa: how far below the step tolerance Newton's method must converge. The default, 1e-2,
+        # is below the rounding of long steps and rejects them.
+        diffrax.Kvaerno5(
+            root_finder=diffrax.with_stepsize_controller_tols(diffrax.VeryChord)(kappa=1.0)
+        ),
+        t0=ts[0],
+        t1=ts[-1],
+        dt0=None,
+        y0=v0,
+        args=(rows, frame, n),
+        saveat=diffrax.SaveAt(ts=ts[1:]),
+        stepsize_controller=diffrax.ClipStepSizeController(tolerances, step_ts=ts),
+        max_steps=_MAX_STEPS,
+        throw=False,
+    )
+    assert solution.ys is not None
+    return solution.ys, solution.result
+
+
+def _solve(
+    v0: Float[Array, "*w"],
+    ts: Float64[np.ndarray, " t"],
+    rows: losses.Rows,
+    frame: _Frame,
+    rtol: float,
+    loss: Loss,
+) -> Float64[np.ndarray, "t *w"]:
+    n = jnp.asarray(float(rows.x.shape[0]))
+    v, rows, frame = _padded(v0, rows, frame)
+    vs, result = _integrate(v, jnp.asarray(ts), rows, frame, n, jnp.asarray(rtol), loss)
+    if result != diffrax.RESULTS.successful:
+        raise SvmconvError(
+            f"the flow stopped between ln(1 + t) = {ts[0]:.6g} and {ts[-1]:.6g} "
+            f"({diffrax.RESULTS[result]}): ask for a smaller log_t, a larger rtol, or the "
+            "co-moving frame"
+        )
+    return np.asarray(vs)[..., : v0.shape[-1]]
+
+
+def _padded(
+    v: Float[Array, "*w"], rows: losses.Rows, frame: _Frame
+) -> tuple[Float[Array, "*padded"], losses.Rows, _Frame]:
+    """Zero rows and columns up to round sizes: they move nothing, and compilations are shared."""
+    n, p = rows.x.shape
+    more_n = max(1024, 1 << (n - 1).bit_length()) - n
+    more_p = -p % 12
+    columns = ((0, 0),) * (v.ndim - 1) + ((0, more_p),)
+    own = None if rows.own is None else jnp.pad(rows.own, ((0, more_n), (0, 0)))
+    return (
+        jnp.pad(v, columns),
+        losses.Rows(jnp.pad(rows.x, ((0, more_n), (0, more_p))), own),
+        frame._replace(
+            ref=jnp.pad(frame.ref, columns),
+            excess=jnp.pad(frame.excess, ((0, more_n), (0, 0))),
+        ),
+    )
+
+
+def _observed(
+    log1p_t: Float64[np.ndarray, " t"],
+    vs: Float64[np.ndarray, "t *w"],
+    frame: _Frame,
+    rows: losses.Rows,
+    scale: float,
+    loss: Loss,
+) -> recording.Record:
+    clock = jnp.asarray(_scaled_clock(log1p_t, scale))
+    w, margin, log_loss = _observe(clock, jnp.asarray(vs), frame, rows, loss)
+    return recording.Record(
+        log1p_t, np.asarray(w) / scale, np.asarray(margin), np.asarray(log_loss), {"v": vs[-1]}
+    )
+
+
+@eqx.filter_jit
+def _observe(
+    s: Float[Array, " t"], v: Float[Array, "t *w"], frame: _Frame, rows: losses.Rows, loss: Loss
+) -> tuple[Any, Any, Any]:
+    def one(at: tuple[Any, Any]) -> tuple[Any, Any, Any]:
+        s, v = at
+        margins = losses.pair_margins(v, rows) + s * (1.0 + frame.excess)
+        w = v + s * frame.ref
+        return w, losses.smallest_margin(margins), losses.log_loss(margins, loss)
+
+    return jax.lax.map(one, (s, v))

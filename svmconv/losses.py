@@ -1,0 +1,109 @@
+"""Margins and log-domain losses of a linear model, two classes and K classes alike.
+
+Row n has one signed row per rival class: z_n = y_n x_n when there are two classes, and the pairs
+(e_y - e_k) (x) x_n, k != y, when there are K. Everything is a function of the pair margins
+D[n, k] = <w, pair row>, so a loss of e^-1000000 is as ordinary as one of 0.1. Losses are the MEAN
+over rows; logarithms are natural.
+
+Call these in float64 (under `jax.enable_x64(True)`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Bool, Float
+
+from svmconv.problem import Bias, Loss, Problem
+
+Weights = Float[Array, "*w"]
+PairMargins = Float[Array, "n j"]
+
+
+class Rows(NamedTuple):
+    """The rows of a problem as jitted code reads them."""
+
+    x: Float[Array, "n p"]
+    """Two classes: the signed rows z. K classes: the plain rows."""
+    own: Bool[Array, "n k"] | None
+    """None for two classes; else own[n, k] says that row n belongs to class k."""
+
+
+def rows_of(
+    problem: Problem, bias: Bias = "none", bias_scale: float = 1.0, scale: float = 1.0
+) -> Rows:
+    """The problem's rows in the space of (w, b / sqrt c), divided by `scale` (a power of two)."""
+    x = problem.rows(bias, bias_scale) / scale
+    if problem.binary:
+        return Rows(jnp.asarray(problem.signs[:, None] * x), None)
+    return Rows(jnp.asarray(x), jnp.asarray(problem.own))
+
+
+def pair_margins(w: Weights, rows: Rows) -> PairMargins:
+    """D (n, 1) for two classes, (n, K) for K, with +inf at a row's own class."""
+    scores = rows.x @ w.T
+    if rows.own is None:
+        return scores[:, None]
+    own_score = jnp.sum(jnp.where(rows.own, scores, 0.0), axis=1, keepdims=True)
+    return jnp.where(rows.own, jnp.inf, own_score - scores)
+
+
+def combine(a: PairMargins, rows: Rows) -> Weights:
+    """sum over pairs of a[n, k] * pair row: the adjoint of `pair_margins`; zero at own classes."""
+    if rows.own is None:
+        return a[:, 0] @ rows.x
+    return (jnp.where(rows.own, a.sum(axis=1, keepdims=True), 0.0) - a).T @ rows.x
+
+
+def log_row_losses(margins: PairMargins, loss: Loss) -> Float[Array, " n"]:
+    """ln of each row's loss: ln softplus(logsumexp_k(-D)) (logistic), logsumexp_k(-D) (exp)."""
+    hardest = _hardest(margins)
+    return hardest if loss == "exponential" else _log_softplus(hardest)
+
+
+def log_loss(margins: PairMargins, loss: Loss) -> Float[Array, ""]:
+    """ln of the mean loss over rows."""
+    return logsumexp(log_row_losses(margins, loss)) - jnp.log(margins.shape[0])
+
+
+def log_pair_weights(margins: PairMargins, loss: Loss) -> PairMargins:
+    """ln of -d(row loss)/dD[n, k]: -D (exp), -D - ln(1 + sum_k exp(-D)) (logistic)."""
+    if loss == "exponential":
+        return -margins
+    return -margins - log1p_sum_exp(margins)[:, None]
+
+
+def log1p_sum_exp(margins: PairMargins) -> Float[Array, " n"]:
+    """ln(1 + sum_k exp(-D[n, k])): each row's logistic loss."""
+    return jax.nn.softplus(_hardest(margins))
+
+
+def grad_loss(w: Weights, rows: Rows, loss: Loss) -> Weights:
+    """Gradient of the mean loss; underflows to zero where the log-loss is below -745."""
+    weights = jnp.exp(log_pair_weights(pair_margins(w, rows), loss))
+    return -combine(weights, rows) / rows.x.shape[0]
+
+
+def grad_log_loss(w: Weights, rows: Rows, loss: Loss) -> Weights:
+    """Gradient of ln(mean loss), a weighted mean of rows: of order one however small the loss."""
+    margins = pair_margins(w, rows)
+    log_weights = log_pair_weights(margins, loss) - logsumexp(log_row_losses(margins, loss))
+    return -combine(jnp.exp(log_weights), rows)
+
+
+def smallest_margin(margins: PairMargins) -> Float[Array, ""]:
+    """The smallest functional margin over all rows and rivals."""
+    return margins.min()
+
+
+def _hardest(margins: PairMargins) -> Float[Array, " n"]:
+    """logsumexp over rivals of -D; for two classes simply -D."""
+    return -margins[:, 0] if margins.shape[1] == 1 else logsumexp(-margins, axis=1)
+
+
+def _log_softplus(m: Float[Array, " n"]) -> Float[Array, " n"]:
+    """ln ln(1 + e^m) without underflow: for m < -37, ln(1 + e^m) = e^m to the last bit."""
+    return jnp.where(m < -37.0, m, jnp.log(jax.nn.softplus(jnp.maximum(m, -37.0))))

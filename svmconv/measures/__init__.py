@@ -1,0 +1,5 @@
+"""What is measured of a run or of a last layer, against the exact SVM."""
+
+from svmconv.measures.audit import Audit as Audit
+from svmconv.measures.audit import audit as audit
+from svmconv.measures.gaps import gaps as gaps

@@ -1,0 +1,63 @@
+"""Gaps between a run and the exact SVM, each with the floor that the certificate leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from svmconv.dynamics.recording import stacked
+from svmconv.errors import DataError
+from svmconv.geometry import angle, centre, direction_gap, length
+from svmconv.svm.result import MaxMargin
+
+
+def gaps(trajectory: xr.Dataset, svm: MaxMargin) -> xr.Dataset:
+    """Compare every recording with the SVM of the same problem and bias kind.
+
+    Over log1p_t: angle (radians; for "augmented" that of (w, b / sqrt c), with angle_w of w alone),
+    direction_gap = 1 - cos, margin_gap = (gamma - margin / |w|) / gamma, bias_gap = b/|w| -
+    b*/|w*|, norm |w|, log_loss (natural log), floor (the angle that the SVM is certified to).
+    Weights of K classes are centred over classes first. nan where w = 0. Raises DataError when
+    trajectory and SVM are of different problems or bias kinds.
+    """
+    _check(trajectory, svm)
+    w, b, whole = trajectory.w.values, trajectory.b.values, stacked(trajectory)
+    if w.ndim == 3:
+        w, b, whole = centre(w), centre(b[..., None])[..., 0], centre(whole)
+    flat, flat_w = (v.reshape(len(v), -1) for v in (whole, w))
+    target, target_w = svm.w_aug.ravel(), svm.w.ravel()
+    norm, norm_w = length(flat), length(flat_w)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        margin_gap = (svm.margin - trajectory.margin.values / norm) / svm.margin
+        bias = (b.T / norm_w).T - svm.b / length(target_w)
+    variables: dict[str, Any] = {
+        "angle": angle(flat, target),
+        "direction_gap": direction_gap(flat, target),
+        "margin_gap": margin_gap,
+        "norm": norm,
+        "log_loss": trajectory.log_loss.values,
+        "floor": np.full(len(flat), svm.certificate.angle_bound),
+    }
+    if svm.bias == "augmented":
+        variables["angle_w"] = angle(flat_w, target_w)
+    found = xr.Dataset(
+        {name: ("log1p_t", value) for name, value in variables.items()},
+        {name: trajectory[name] for name in ("log1p_t", "step") if name in trajectory.coords},
+        {**trajectory.attrs, "margin": svm.margin},
+    )
+    dims = ("log1p_t",) if bias.ndim == 1 else ("log1p_t", "class")
+    return found.assign(bias_gap=xr.DataArray(bias, dims=dims))
+
+
+def _check(trajectory: xr.Dataset, svm: MaxMargin) -> None:
+    for key in ("problem_id", "bias", "bias_scale"):
+        theirs, ours = trajectory.attrs.get(key), getattr(svm, key)
+        if key == "bias_scale" and svm.bias != "augmented":
+            continue
+        if theirs != ours:
+            raise DataError(
+                f"this trajectory has {key} {theirs!r}, the SVM has {ours!r}: compare a run with "
+                "max_margin of the same problem and bias kind"
+            )

@@ -1,0 +1,153 @@
+"""Convergence to the exact SVM, against time and against loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float64
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from svmconv.errors import DataError
+from svmconv.plots.style import color, marker, styled
+
+
+class _View(NamedTuple):
+    """A horizontal axis: a natural logarithm `sign * variable`, ticked at powers of ten."""
+
+    variable: str
+    sign: int
+    label: str
+
+
+_VIEWS = (
+    _View("log1p_t", 1, "total step length t  (axis: logarithm of ln t)"),
+    _View("log_loss", -1, "mean loss L  (axis: logarithm of ln 1/L)"),
+)
+_PANELS = {
+    "angle": "angle to the exact SVM [rad]",
+    "margin_gap": "relative margin gap",
+    "residual": "residual $|w - \\mathrm{forecast}|$",
+}
+_DASHES = (0, (4, 2))
+_LN10 = math.log(10.0)
+
+
+@styled
+def convergence(curves: Mapping[str, xr.Dataset], title: str = "") -> Figure:
+    """Angle, margin gap and residual against time and against loss, one colour per labelled curve.
+
+    `curves` are results of `gaps` over log1p_t, with an optional `residual` and optional
+    `angle_forecast`, `margin_gap_forecast`, `residual_forecast`. The measurement is the pale line,
+    the forecast the dashes over it, and angles below the certified `floor` are shaded. Times below
+    1 and losses above 1/2 are not shown. Raises DataError if no curve has anything to show.
+    """
+    panels = [name for name in _PANELS if any(_points(c, name, _VIEWS[0]) for c in curves.values())]
+    if not panels:
+        raise DataError(
+            "the curves hold no positive angle, margin gap or residual after t = 1: there is "
+            "nothing to draw"
+        )
+    figure = Figure(figsize=(7.2, 0.9 + 2.2 * len(panels) + 0.17 * len(curves)))
+    grid = figure.subplots(len(panels), len(_VIEWS), sharex="col", sharey="row", squeeze=False)
+    for name, row in zip(panels, grid, strict=True):
+        for view, ax in zip(_VIEWS, row, strict=True):
+            ax.set(xscale="log", yscale="log")
+            for number, curve in enumerate(curves.values()):
+                _draw_curve(ax, curve, name, view, number)
+        _fit_measured(row[0], [c[name].to_numpy() for c in curves.values() if name in c])
+        if name == "angle":
+            _shade_floors(row, list(curves.values()))
+        row[0].set_ylabel(_PANELS[name])
+    for view, column in zip(_VIEWS, grid.T, strict=True):
+        _tick_powers_of_ten(column[-1], view.sign)
+        column[-1].set_xlabel(view.label)
+    figure.suptitle(title)
+    figure.legend(handles=_legend(curves), loc="outside lower left", ncols=1)
+    return figure
+
+
+def _points(
+    curve: xr.Dataset, name: str, view: _View
+) -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]] | None:
+    """The points of a variable that log axes can show; None if there are none."""
+    if name not in curve or view.variable not in curve:
+        return None
+    x, y = view.sign * curve[view.variable].to_numpy(), curve[name].to_numpy()
+    shown = (x >= math.log(2.0)) & np.isfinite(x) & np.isfinite(y) & (y > 0)
+    return (x[shown], y[shown]) if shown.any() else None
+
+
+def _draw_curve(ax: Axes, curve: xr.Dataset, name: str, view: _View, number: int) -> None:
+    look = color(number)
+    if (measured := _points(curve, name, view)) is not None:
+        every = max(1, len(measured[0]) // 8)
+        ax.plot(*measured, color=look, alpha=0.35, linewidth=3.5, solid_capstyle="round")
+        ax.plot(
+            *measured,
+            color=look,
+            linestyle="none",
+            marker=marker(number),
+            markersize=4,
+            markevery=(number * every // 7 % every, every),
+        )
+    if (forecast := _points(curve, f"{name}_forecast", view)) is not None:
+        ax.plot(*forecast, color=look, linestyle=_DASHES)
+
+
+def _fit_measured(ax: Axes, measured: list[np.ndarray]) -> None:
+    """Limits from the measurements alone: a forecast may go on to 1e-300."""
+    values = np.concatenate(measured)
+    values = values[np.isfinite(values) & (values > 0)]
+    ax.set_ylim(values.min() / 2, values.max() * 2)
+
+
+def _shade_floors(row: np.ndarray, curves: list[xr.Dataset]) -> None:
+    """Shade angles too small to be certified; far below every curve, a note replaces the shade."""
+    lowest, highest = row[0].get_ylim()
+    floors = [c["floor"].to_numpy() for c in curves if "floor" in c]
+    top = max((float(f[f > 0].max()) for f in floors if (f > 0).any()), default=math.nan)
+    if math.isnan(top):
+        return
+    if top < lowest / 1000:
+        note = f"certified floor {top:.0e}, below this axis"
+        row[0].text(0.02, 0.03, note, transform=row[0].transAxes, fontsize=7, color="0.35")
+        return
+    row[0].set_ylim(min(lowest, top / 10), highest)
+    for view, ax in zip(_VIEWS, row, strict=True):
+        for number, curve in enumerate(curves):
+            if (floor := _points(curve, "floor", view)) is not None:
+                ax.fill_between(*floor, 1e-300, color=color(number), alpha=0.18, linewidth=0)
+
+
+def _tick_powers_of_ten(ax: Axes, sign: int) -> None:
+    """Ticks on an axis that holds ln(value) on a log scale, written as powers of ten of value."""
+    low, high = (limit / _LN10 for limit in ax.get_xlim())
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    exponents = [m * 10.0**k for k in decades for m in (1, 2, 5) if low <= m * 10.0**k <= high]
+    if len(exponents) > 5:
+        exponents = [10.0**k for k in decades if low <= 10.0**k <= high]
+    if len(exponents) > 5:
+        exponents = exponents[::2]
+    ax.xaxis.set_major_locator(FixedLocator([e * _LN10 for e in exponents]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"$10^{{{sign * x / _LN10:.6g}}}$"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _legend(curves: Mapping[str, xr.Dataset]) -> list[Line2D | Patch]:
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=color(n), marker=marker(n), markersize=4, label=label)
+        for n, label in enumerate(curves)
+    ]
+    if any(f"{name}_forecast" in curve for curve in curves.values() for name in _PANELS):
+        handles.append(Line2D([], [], color="0.3", linestyle=_DASHES, label="forecast, not fitted"))
+    handles.append(Patch(color="0.8", label="below the certified floor"))
+    return handles

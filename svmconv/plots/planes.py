@@ -1,0 +1,173 @@
+"""The plane of two features: rows, exact SVM, network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float64, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from svmconv.errors import DataError
+from svmconv.plots.style import color, marker, styled
+from svmconv.problem import Bias, Problem
+
+Plane = Float64[np.ndarray, "m m"]
+LineStyle = Literal["-", "--", ":"]
+
+
+@runtime_checkable
+class ExactSVM(Protocol):
+    """What `plane` reads of a hard-margin SVM; `max_margin` returns one."""
+
+    @property
+    def w(self) -> Float64[np.ndarray, "*w"]:
+        """(2,) or (K, 2)."""
+        ...
+
+    @property
+    def b(self) -> float | Float64[np.ndarray, " k"]:
+        """Intercepts."""
+        ...
+
+    @property
+    def margin(self) -> float:
+        """1 / norm of the weights."""
+        ...
+
+    @property
+    def support(self) -> Int[np.ndarray, " s"]:
+        """Row numbers of the support vectors."""
+        ...
+
+    @property
+    def bias(self) -> Bias:
+        """Kind of intercept."""
+        ...
+
+    @property
+    def problem_id(self) -> str:
+        """Content hash of the problem it solves."""
+        ...
+
+
+def grid(
+    problem: Problem,
+    network: Callable[[Float64[np.ndarray, "m 2"]], Float64[np.ndarray, "m *k"]],
+    resolution: int = 200,
+) -> xr.DataArray:
+    """A network's logits on a square grid around the data of a two-feature problem.
+
+    `network` maps points (m, 2) to logits: (m,) or (m, 1) positive on classes[1], or (m, K). The
+    result, dims (x2, x1, class), can be saved and is what `plane` reads. DataError unless d = 2.
+    """
+    x1, x2 = _plane_axes(problem, resolution)
+    points = np.stack(np.meshgrid(x1, x2), axis=-1)
+    logits = np.asarray(network(points.reshape(-1, 2)), np.float64)
+    logits = _one_per_class(logits.reshape(len(points), len(points), -1))
+    return xr.DataArray(logits, {"x2": x2, "x1": x1}, ("x2", "x1", "class"), "logits")
+
+
+@styled
+def plane(problem: Problem, svm: ExactSVM, network: xr.DataArray | None = None) -> Figure:
+    """Rows in the plane, the exact SVM with its margins, and a network's boundary if given.
+
+    Support vectors are ringed; `network` holds logits as `grid` makes them. Raises DataError unless
+    the problem has two features and the SVM belongs to it.
+    """
+    if svm.problem_id != problem.id:
+        raise DataError(
+            f"this SVM belongs to another problem ({svm.problem_id}) than {problem.name!r} "
+            f"({problem.id}): solve this one with max_margin(problem)"
+        )
+    scores = grid(problem, lambda points: points @ svm.w.T + svm.b, resolution=400)
+    figure = Figure(figsize=(5.6, 6.0))
+    ax = figure.subplots()
+    ax.grid(False)
+    handles = _draw_rows(ax, problem, svm)
+    _draw_boundary(ax, scores, "black", "-")
+    _draw_margins(ax, scores, "black", ":")
+    handles.append(Line2D([], [], color="black", linestyle="-", label="exact SVM"))
+    handles.append(Line2D([], [], color="black", linestyle=":", label="its margins"))
+    if network is not None:
+        _draw_boundary(ax, network, color(3), "--")
+        handles.append(Line2D([], [], color=color(3), linestyle="--", label="network boundary"))
+    ax.set(xlabel="feature 1", ylabel="feature 2", aspect="equal")
+    ax.set_title(f"{problem.name}\nbias {svm.bias}, margin {svm.margin:.6g}")
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _plane_axes(
+    problem: Problem, resolution: int
+) -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
+    if problem.d != 2:
+        raise DataError(f"the plane shows two features, {problem.name!r} has {problem.d}")
+    low, high = problem.x.min(axis=0), problem.x.max(axis=0)
+    half = 0.58 * float((high - low).max()) or 1.0
+    x1, x2 = (np.linspace(c - half, c + half, resolution) for c in (low + high) / 2)
+    return x1, x2
+
+
+def _one_per_class(scores: Float64[np.ndarray, "m m k"]) -> Float64[np.ndarray, "m m c"]:
+    """A single score of two classes s as the pair (0, s)."""
+    return np.concatenate([0 * scores, scores], axis=-1) if scores.shape[-1] == 1 else scores
+
+
+def _draw_rows(ax: Axes, problem: Problem, svm: ExactSVM) -> list[Line2D]:
+    for k, name in enumerate(problem.classes):
+        ax.plot(
+            *problem.x[problem.index == k].T,
+            color=color(k),
+            marker=marker(k),
+            linestyle="none",
+            markersize=4,
+            markeredgewidth=0,
+            alpha=0.75,
+            label=f"class {name}",
+        )
+    ax.plot(
+        *problem.x[svm.support].T,
+        linestyle="none",
+        marker="o",
+        markersize=9,
+        markerfacecolor="none",
+        markeredgecolor="black",
+        label="support vector",
+    )
+    return list(ax.lines)
+
+
+def _draw_boundary(ax: Axes, scores: xr.DataArray, look: str, line: LineStyle) -> None:
+    """Where the highest score passes from one class to another; each stretch drawn once."""
+    for k in range(scores.sizes["class"] - 1):
+        own, earlier, later = _split(scores, k)
+        lead = np.where(earlier > np.maximum(own, later), np.nan, own - later)
+        _contour(ax, scores, lead, 0.0, look, line)
+
+
+def _draw_margins(ax: Axes, scores: xr.DataArray, look: str, line: LineStyle) -> None:
+    """Where each class leads its best rival by exactly 1."""
+    for k in range(scores.sizes["class"]):
+        own, earlier, later = _split(scores, k)
+        lead = own - np.maximum(earlier, later)
+        _contour(ax, scores, lead, 1.0, look, line)
+
+
+def _contour(
+    ax: Axes, scores: xr.DataArray, lead: Plane, level: float, look: str, line: LineStyle
+) -> None:
+    if (lead > level).any() and (lead < level).any():
+        x1, x2 = scores["x1"].to_numpy(), scores["x2"].to_numpy()
+        ax.contour(x1, x2, lead, levels=[level], colors=look, linestyles=[line])
+
+
+def _split(scores: xr.DataArray, k: int) -> tuple[Plane, Plane, Plane]:
+    """The score of class k, the best score of the classes before it, and of those after it."""
+    values = scores.transpose("x2", "x1", "class").to_numpy()
+    before, after = values[..., :k], values[..., k + 1 :]
+    return values[..., k], before.max(axis=-1, initial=-np.inf), after.max(axis=-1, initial=-np.inf)

@@ -1,0 +1,120 @@
+"""Save and load labelled results: one NetCDF file, a schema number, provenance, no pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral
+from pathlib import Path
+from typing import IO, Any
+
+import xarray as xr
+
+from svmconv.errors import DataError
+
+SCHEMA = 1
+_PACKAGES = ("svmconv", "jax", "numpy", "diffrax", "optax", "flax", "cvxpy")
+
+
+def run_id(config: Mapping[str, Any]) -> str:
+    """First 16 hex digits of the SHA-256 of the configuration as canonical JSON."""
+    return hashlib.sha256(_canonical(config).encode()).hexdigest()[:16]
+
+
+def provenance() -> dict[str, Any]:
+    """Versions and git revision; no host, no clock, so that equal runs give equal files."""
+    return {"versions": {p: _version(p) for p in _PACKAGES}, "git": _git_revision()}
+
+
+def save(dataset: xr.Dataset, path: str | Path, config: Mapping[str, Any] | None = None) -> Path:
+    """Write a NetCDF file (aside, then renamed) with `svmconv_schema` and one JSON `provenance`.
+
+    Raises DataError if the path exists or cannot be written.
+    """
+    stamped = dataset.assign_attrs(
+        svmconv_schema=SCHEMA, provenance=_canonical({"config": config or {}, **provenance()})
+    )
+    with write_aside(path) as aside:
+        stamped.to_netcdf(aside.name, engine="h5netcdf")
+    return Path(path)
+
+
+def load(path: str | Path) -> xr.Dataset:
+    """Read a result into memory. DataError on a missing, foreign or newer file."""
+    try:
+        with xr.open_dataset(path, engine="h5netcdf", phony_dims="access") as dataset:
+            loaded = dataset.load()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: not a NetCDF result of svmconv ({error})") from None
+    schema = loaded.attrs.get("svmconv_schema")
+    if not isinstance(schema, Integral):
+        raise DataError(f"{path}: a NetCDF file, but not written by svmconv (no svmconv_schema)")
+    if schema > SCHEMA:
+        raise DataError(
+            f"{path}: schema {schema} is newer than this svmconv reads ({SCHEMA}): upgrade svmconv"
+        )
+    return loaded
+
+
+@contextmanager
+def write_aside(path: str | Path) -> Iterator[IO[bytes]]:
+    """A temporary file that takes the name `path` only once the block has ended well.
+
+    Nothing is overwritten and nothing half-written is left. Raises DataError.
+    """
+    target = Path(path)
+    check_writable(target)
+    handle = tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False)
+    try:
+        with handle:
+            yield handle
+        os.chmod(handle.name, 0o644)
+        os.replace(handle.name, target)
+    except BaseException:
+        Path(handle.name).unlink(missing_ok=True)
+        raise
+
+
+def check_writable(path: str | Path) -> None:
+    """DataError unless `path` is new and its folder can be written; call before a long run."""
+    target = Path(path)
+    if target.exists():
+        raise DataError(f"{target} exists: choose another name or remove it first")
+    if not target.parent.is_dir():
+        raise DataError(f"{target.parent} is not a folder: create it first")
+    if not os.access(target.parent, os.W_OK):
+        raise DataError(f"{target.parent} cannot be written: choose another folder")
+
+
+def _canonical(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _git_revision() -> str:
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return found.stdout.strip() or "unknown"

@@ -1,0 +1,1 @@
+"""The exact hard-margin SVM: programs, constraint generation, polish, certificate (no jax)."""

@@ -1,0 +1,208 @@
+"""Bounds on the hard margin that hold whatever produced (w, b, alpha), rounding included.
+
+Let gamma be the largest value of min <pair row, weights> over weights of norm 1.
+
+    lower   any weights v give gamma >= min over ALL rows of their margin, divided by |v|
+    upper   any a >= 0 gives gamma <= |Z^T a| / sum a, since for |v| = 1
+            gamma sum a <= sum_i a_i z_i.v = (Z^T a).v
+    angle   weights v with smallest margin 1 lie in the convex set whose least-norm point is v*, so
+            v.v* >= |v*|^2 and cos(v, v*) >= |v*| / |v| >= lower / upper
+
+With the free bias only w has a norm, and the upper bound needs sum_i a_i c_i = 0 (c_i = y_i, or
+e_y - e_k for K classes). A remainder rho is cancelled by pairs that lead from a class with too
+little to one with too much: |rho|_1 / 2 of mass for K classes, |rho| for two, each row no longer
+than the largest. Hence gamma <= (|Z^T a| + mass max|z|) / sum a, whatever rho. The augmented margin
+is no larger than the free one, so this bounds it too, and better where the bias costs little.
+
+Rounding: a dot product of p terms errs by at most p u sum|x_j v_j| (Higham, Accuracy and Stability,
+section 3.1), used to set aside the rows that cannot be the smallest. The others, and Z^T a, are
+computed again with twice the digits (dot2.py), whose error is u |result| + (p u)^2 sum|x_j v_j|.
+
+This file imports nothing of the solver.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from svmconv.errors import DataError
+from svmconv.problem import Bias, Problem
+from svmconv.svm.dot2 import U, dot2
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """lower <= hard margin <= upper, and the largest angle (radians) between w and the exact w.
+
+    For the augmented bias the margin and the angle are those of (w, b / sqrt c).
+    """
+
+    lower: float
+    upper: float
+    direction: float = math.pi
+    """Angle certified from the support vectors (direction.py); pi where that proof did not close."""
+
+    @property
+    def relative_gap(self) -> float:
+        """(upper - lower) / upper."""
+        return (self.upper - self.lower) / self.upper if self.upper > 0 else math.inf
+
+    @property
+    def angle_bound(self) -> float:
+        """The better of `direction` and arccos(lower / upper) = 2 asin sqrt(gap / 2); else pi."""
+        gap = self.relative_gap
+        from_gap = 2.0 * math.asin(math.sqrt(gap / 2.0)) * (1 + 8 * U) if gap < 1.0 else math.pi
+        return min(self.direction, from_gap)
+
+
+def certify(
+    problem: Problem,
+    w: Float64[np.ndarray, "*w"],
+    b: float | Float64[np.ndarray, " k"],
+    alpha: Float64[np.ndarray, "*alpha"],
+    *,
+    bias: Bias = "none",
+    bias_scale: float = 1.0,
+) -> Certificate:
+    """Bounds from weights (w, b) and duals alpha ((n,) or (n, K), >= 0, zero at own class).
+
+    Reads every row. Any w, b, alpha give true bounds, good ones tight bounds. Raises DataError on
+    negative duals or shapes that do not fit.
+    """
+    k = problem.n_classes
+    shapes = ((problem.d,), (), (problem.n,)) if problem.binary else (
+        (k, problem.d), (k,), (problem.n, k))  # fmt: skip
+    if (np.shape(w), np.shape(b), np.shape(alpha)) != shapes:
+        raise DataError(
+            f"w, b, alpha must have shapes {shapes}, got {np.shape(w)}, {np.shape(b)}, "
+            f"{np.shape(alpha)}"
+        )
+    if not (alpha >= 0).all():
+        raise DataError("the duals alpha must be nonnegative numbers: clip them at zero")
+    if not problem.binary and alpha[problem.own].any():
+        raise DataError("alpha must be zero at every row's own class: no row rivals itself")
+    length = _size(w, b, bias, bias_scale)
+    lower = _smallest_margin(problem, w, b) / length if length > 0 else 0.0
+    upper = _dual_bound(problem, alpha, bias, bias_scale)
+    return Certificate(lower - 12 * U * abs(lower), upper)
+
+
+def check_infeasible(
+    problem: Problem,
+    rows: Int[np.ndarray, " m"],
+    weights: Float64[np.ndarray, " m"],
+    rivals: Int[np.ndarray, " m"] | None = None,
+    *,
+    bias: Bias = "none",
+) -> float:
+    """How far the convex combination of signed rows (and signs, with a bias) is from zero.
+
+    The larger of |sum weights x row| / max |row| and, with a bias, |sum weights x sign|. Zero
+    proves that nothing separates the classes. Raises DataError unless weights > 0 have sum 1.
+    """
+    if not (weights > 0).all() or abs(math.fsum(weights) - 1.0) > 1e-12:
+        raise DataError("the weights must be positive and sum to one")
+    if (rivals is None) != problem.binary:
+        raise DataError("rivals are needed for more than two classes, and only then")
+    x = problem.x[rows] / problem.scale
+    largest = float(np.linalg.norm(x, axis=1).max()) or 1.0
+    if rivals is None:
+        coefficients = (weights * problem.signs[rows])[:, None]
+    else:
+        if (rivals == problem.index[rows]).any():
+            raise DataError("a row cannot rival its own class")
+        coefficients = np.zeros((len(rows), problem.n_classes))
+        coefficients[np.arange(len(rows)), problem.index[rows]] = weights
+        coefficients[np.arange(len(rows)), rivals] -= weights
+    residual = float(np.linalg.norm(coefficients.T @ x)) / largest
+    if bias == "none":
+        return residual
+    return max(residual, max(abs(math.fsum(column)) for column in coefficients.T))
+
+
+def _size(w: np.ndarray, b: np.ndarray | float, bias: Bias, bias_scale: float) -> float:
+    """|w|, or |(w, b / sqrt c)|, to a few units in the last place."""
+    biases = np.atleast_1d(b) / math.sqrt(bias_scale) if bias == "augmented" else np.zeros(1)
+    return _norm(np.append(np.ravel(w), biases))
+
+
+def _norm(v: np.ndarray) -> float:
+    """|v| to a few units in the last place, without over- or underflow."""
+    largest = float(np.abs(v).max(initial=0.0))
+    if not 0 < largest < math.inf:
+        return largest
+    shrink = 2.0 ** -math.frexp(largest)[1]
+    return math.sqrt(math.fsum((v * shrink) ** 2)) / shrink
+
+
+def _smallest_margin(
+    problem: Problem, w: Float64[np.ndarray, "*w"], b: float | Float64[np.ndarray, " k"]
+) -> float:
+    """A lower bound on the smallest margin, tight to a few units in the last place."""
+    index = problem.index
+    both, thresholds = (w[None], np.atleast_1d(b)) if problem.binary else (w, np.asarray(b))
+    scores = problem.x @ both.T + thresholds
+    if problem.binary:
+        margins = problem.signs[:, None] * scores
+    else:
+        margins = scores[np.arange(problem.n), index][:, None] - scores
+        margins[problem.own] = np.inf
+    longest = math.sqrt(float(np.einsum("ij,ij->i", problem.x, problem.x).max()))
+    steepest = max(_norm(row) for row in both)
+    # each of two scores errs by (d + 1) u (|x| |w| + |b|), their difference by u more
+    doubt = 2.1 * (problem.d + 3) * U * (longest * steepest + float(np.abs(thresholds).max()))
+    row, rival = np.nonzero(margins <= margins.min() + 2.0 * doubt)
+    if len(row) * both.shape[1] > 2**24:  # nearly every row is that close: keep the plain bound
+        return float(margins.min()) - doubt
+    x, ones = problem.x[row], np.ones((len(row), 1))
+    if problem.binary:
+        terms, weights = np.hstack([x, ones]), np.append(both[0], thresholds)[None]
+        terms = problem.signs[row, None] * terms
+    else:
+        own = index[row]
+        terms = np.hstack([x, -x, ones, -ones])
+        weights = np.hstack([w[own], w[rival], thresholds[own, None], thresholds[rival, None]])
+    values, errors = dot2(terms.T, np.broadcast_to(weights, terms.shape).T)
+    return float((values - errors).min())
+
+
+def _dual_bound(
+    problem: Problem, alpha: Float64[np.ndarray, "*alpha"], bias: Bias, bias_scale: float
+) -> float:
+    """(|Z^T a| + mass max|z|) / sum a, rounded up; inf without duals."""
+    total = math.fsum(alpha[alpha > 0]) * (1 - 2 * U)
+    if total <= 0:
+        return math.inf
+    vector, sums = [], []
+    for used, coefficients in _terms(problem, alpha):
+        values, errors = dot2(problem.x[used], coefficients[:, None])
+        vector.append(np.abs(values) + errors)
+        sums.append(abs(math.fsum(coefficients)) * (1 + 2 * U))
+    bound = math.inf
+    if bias != "free":
+        biases = np.array(sums) * math.sqrt(bias_scale) * (1 + 2 * U) * (bias == "augmented")
+        bound = _norm(np.append(np.concatenate(vector), biases))
+    if bias != "none":
+        longest = math.sqrt(float(np.einsum("ij,ij->i", problem.x, problem.x).max()))
+        mass = sums[0] if problem.binary else math.fsum(sums) / 2.0 * math.sqrt(2.0)
+        bound = min(bound, _norm(np.concatenate(vector)) + mass * longest * (1 + 1e-10))
+    return bound / total * (1 + 16 * U)
+
+
+def _terms(
+    problem: Problem, alpha: Float64[np.ndarray, "*alpha"]
+) -> list[tuple[Int[np.ndarray, " t"], Float64[np.ndarray, " t"]]]:
+    """Z^T a as rows and coefficients: one sum for two classes, one per class for K."""
+    if problem.binary:
+        used = np.flatnonzero(alpha)
+        return [(used, (alpha * problem.signs)[used])]
+    row, rival = np.nonzero(alpha)
+    own, a = problem.index[row], alpha[row, rival]
+    return [
+        (np.append(row[own == k], row[rival == k]), np.append(a[own == k], -a[rival == k]))
+        for k in range(problem.n_classes)
+    ]

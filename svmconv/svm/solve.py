@@ -1,0 +1,278 @@
+"""max_margin: the exact hard-margin SVM by constraint generation.
+
+Only a few rows decide a hard margin. Solve the program on a working set, exactly; price all rows;
+add the most violated; repeat until none is. Each round's optimum is at least the last one's, so the
+rounds end.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from svmconv.errors import CertificateError, DataError, NotSeparableError
+from svmconv.geometry import norm
+from svmconv.problem import Bias, Geometry, Problem, check_choice
+from svmconv.svm import programs
+from svmconv.svm.certificate import certify, check_infeasible
+from svmconv.svm.direction import direction_bound
+from svmconv.svm.polish import Infeasible, Polished, polish
+from svmconv.svm.result import MaxMargin
+from svmconv.svm.rows import Pairs, SignedRows
+from svmconv.svm.separability import sharpen, zero_combination
+from svmconv.svm.soften import soften
+
+GAP = 1e-9
+"""Largest certified relative gap of an answer; the usual one is 1e-14."""
+FREE = 1e8
+"""A constant column this many times the features makes |b| / column invisible in |(w, b / sqrt c)|:
+the augmented program is then solved as the free one (and still certified as augmented)."""
+ROUNDS = 200
+SOFT_ROUNDS = 15
+NEARLY = 0.9
+"""The first guess is good enough once every row has this margin."""
+SPARE = 200
+"""Rows that the first working set holds beyond twice the number of weights."""
+SLACK = 1.3
+"""A row of the working set with zero dual and a margin above this is dropped."""
+TIGHT = 1e-9
+"""A row is active if its margin exceeds 1 by no more than this."""
+
+
+def max_margin(
+    problem: Problem,
+    *,
+    bias: Bias = "none",
+    bias_scale: float = 1.0,
+    geometry: Geometry = "l2",
+) -> MaxMargin:
+    """The hard-margin SVM of a problem, exact to rounding and certified on every row.
+
+    bias "none": min |w|. "augmented": min |w|^2 + b^2 / bias_scale, what descent on (w, b) reaches.
+    "free": min |w| over w and b, the classical SVM. K classes: Crammer and Singer's form.
+
+    Raises NotSeparableError, with a combination of rows that proves it; CertificateError if the
+    bounds stay further apart than 1e-9; DataError on unknown or unavailable options.
+    """
+    check_choice("bias", bias, get_args(Bias))
+    check_choice("geometry", geometry, get_args(Geometry))
+    if geometry != "l2":
+        _refuse(geometry, bias)
+    problem.rows("none", bias_scale)  # refuses a bias_scale that is not positive
+    rows = SignedRows(problem, bias, float(bias_scale))
+    if rows.column > FREE:
+        rows = SignedRows(problem, "free", rows.bias_scale)
+    # more threads only get into each other's way on matrices this small
+    with threadpool_limits(1), ThreadPoolExecutor(1) as second_core:
+        second_core.submit(lambda: problem.id)  # hashing many rows takes as long as solving
+        return _l2(rows, bias)
+
+
+def _refuse(geometry: Geometry, bias: Bias) -> None:
+    """Where the other geometries will be dispatched from."""
+    if bias == "augmented":
+        raise DataError(
+            f'bias="augmented" has no meaning with geometry={geometry!r}: use "none" or "free"'
+        )
+    raise DataError(f'geometry={geometry!r} is not available yet: use geometry="l2"')
+
+
+def _l2(rows: SignedRows, bias: Bias) -> MaxMargin:
+    """Constraint generation; `bias` is the kind that was asked for (see FREE)."""
+    working = _first_rows(rows)
+    alpha = np.zeros(len(working))
+    solvers: list[str] = []
+    continued = False  # the first working set always goes to a solver
+    for rounds in range(1, ROUNDS + 1):
+        try:
+            answer, solver = _exact(rows, working, alpha if continued else None)
+        except Infeasible as proof:
+            raise _not_separable(rows, bias, working, proof.weights) from None
+        solvers.append(solver)
+        margins = rows.margins(answer.v, answer.u)
+        violated = _violated(margins, working, rows.size + 50)
+        if not len(violated):
+            name = " + ".join(dict.fromkeys(solvers))
+            return _result(rows, bias, working, answer, margins, name, rounds)
+        keep = (answer.alpha > 0) | (margins.ravel()[working] <= SLACK)
+        working = np.concatenate([working[keep], violated])
+        alpha = np.concatenate([answer.alpha[keep], np.zeros(len(violated))])
+        continued = len(violated) <= 10 + rows.size // 16
+    raise CertificateError(
+        f"{ROUNDS} rounds of constraint generation were not enough: the rows are too close to "
+        "non-separable for float64; rescale the features or drop near-duplicate rows",
+        lower=0.0,
+        upper=float("inf"),
+    )
+
+
+def _first_rows(rows: SignedRows) -> Pairs:
+    """The rows nearest to a softened SVM that itself was found by constraint generation."""
+    size = rows.size + rows.free
+    margins = rows.margins(*rows.mean_difference())
+    working = _nearest(rows, margins, 2 * size + SPARE)
+    guess, hardness = np.zeros(size), 0.0
+    for _ in range(SOFT_ROUNDS):
+        a, c = rows.take(working)
+        hardness = hardness or 10.0 / float(np.mean(np.einsum("ij,ij->i", a, a)))
+        guess = soften(a, c, guess, hardness)
+        margins = rows.margins(guess[: rows.size], guess[rows.size :])
+        if margins.min() > NEARLY:
+            break
+        inside = margins.ravel()[working]
+        if inside.min() < NEARLY:
+            hardness *= 10.0
+        working = np.append(working[inside < SLACK], _violated(margins, working, size + 50))
+    return _nearest(rows, margins, 2 * size + SPARE)
+
+
+def _nearest(rows: SignedRows, margins: np.ndarray, count: int) -> Pairs:
+    """The constraints of smallest margin, and at least one of every class."""
+    found = _smallest(margins.ravel(), count)
+    found = found[np.isfinite(margins.ravel()[found])]
+    hardest = margins.argmin(axis=1)
+    of_each = []
+    for k in range(rows.problem.n_classes):
+        members = np.flatnonzero(rows.problem.index == k)
+        best = members[np.argmin(margins[members, hardest[members]])]
+        of_each.append(best * rows.rivals + hardest[best])
+    return np.union1d(found, of_each)
+
+
+def _violated(margins: np.ndarray, working: Pairs, count: int) -> Pairs:
+    """The most violated constraints outside the working set."""
+    flat = margins.ravel().copy()
+    flat[working] = np.inf
+    below = np.flatnonzero(flat < 1.0 - 1e-13)
+    return below[_smallest(flat[below], count)]
+
+
+def _smallest(values: np.ndarray, count: int) -> Pairs:
+    """Where the smallest values are, and the smallest distinct ones: copies must not crowd out."""
+    if count >= len(values):
+        return np.arange(len(values))
+    found = np.argpartition(values, count)[:count]
+    distinct = np.unique(values[found], return_index=True)[1]
+    if len(distinct) == count:
+        return found
+    return np.union1d(found, np.unique(values, return_index=True)[1][:count])
+
+
+def _exact(rows: SignedRows, working: Pairs, alpha: np.ndarray | None) -> tuple[Polished, str]:
+    """The program on the working set, exactly; Infeasible if nothing separates its rows.
+
+    Given duals are continued by the active-set method alone. Otherwise, or where it fails, a solver
+    is asked, then its twin, and the answer is polished.
+    """
+    a, c = rows.take(working)
+    if alpha is not None:
+        polished = polish(a, c, alpha)
+        if polished is not None:
+            return polished, "active set"
+    for twin in (False, True):
+        found = programs.solve(a, c, twin=twin)
+        if found is not None:
+            polished = polish(a, c, found.alpha)
+            if polished is not None:
+                return polished, found.solver
+        elif not twin:
+            weights = zero_combination(a, c)
+            if weights is not None:
+                raise Infeasible(weights)
+    polished = polish(a, c, np.zeros(len(a)))
+    if polished is None:
+        raise CertificateError(
+            "no solver could settle the program: the rows are too close to non-separable for "
+            "float64; rescale the features or drop near-duplicate rows",
+            lower=0.0,
+            upper=float("inf"),
+        )
+    return polished, "active set"
+
+
+def _result(
+    rows: SignedRows,
+    bias: Bias,
+    working: Pairs,
+    answer: Polished,
+    margins: np.ndarray,
+    solver: str,
+    rounds: int,
+) -> MaxMargin:
+    problem, scale = rows.problem, rows.problem.scale
+    w, b = rows.weights(answer.v, answer.u)
+    w = w / scale
+    alpha = np.zeros(margins.size)
+    alpha[working] = answer.alpha / scale**2
+    alpha = alpha if problem.binary else alpha.reshape(margins.shape)
+    intercept = float(b) if problem.binary else b
+    certificate = certify(problem, w, intercept, alpha, bias=bias, bias_scale=rows.bias_scale)
+    if not certificate.relative_gap <= GAP:
+        raise CertificateError(
+            f"the margin is only known to lie between {certificate.lower:.6g} and "
+            f"{certificate.upper:.6g}: the rows are too close to non-separable for float64, or of "
+            "very different sizes; rescale the features (or bias_scale)",
+            lower=certificate.lower,
+            upper=certificate.upper,
+        )
+    found = MaxMargin(
+        w=w,
+        b=intercept,
+        margin=scale / norm(answer.v),
+        alpha=alpha,
+        support=np.flatnonzero(alpha if problem.binary else alpha.any(axis=1)),
+        active=np.flatnonzero(margins.min(axis=1) <= 1.0 + TIGHT),
+        certificate=certificate,
+        bias=bias,
+        bias_scale=rows.bias_scale,
+        geometry="l2",
+        solver=solver,
+        rounds=rounds,
+        problem_id=problem.id,
+    )
+    direction = direction_bound(problem, found.w_aug, alpha, bias=bias, bias_scale=rows.bias_scale)
+    return replace(found, certificate=replace(certificate, direction=direction))
+
+
+def _not_separable(rows: SignedRows, bias: Bias, working: Pairs, weights: np.ndarray) -> Exception:
+    """The error that carries the proof, checked by the certificate's own arithmetic."""
+    problem = rows.problem
+    a, c = rows.take(working)
+    sharp = sharpen(np.hstack([a, c]), weights)
+    weights = weights / weights.sum() if sharp is None else sharp
+    used = np.flatnonzero(weights)
+    order = used[np.argsort(working[used])]
+    row, k = np.divmod(working[order], rows.rivals)
+    rivals = None if problem.binary else k
+    residual = check_infeasible(problem, row, weights[order], rivals, bias=bias)
+    if residual > 1e-9:
+        return CertificateError(
+            "the classes look non-separable but no combination of rows proves it to rounding: the "
+            "margin is too small for float64; rescale the features",
+            lower=0.0,
+            upper=float("inf"),
+        )
+    first = ", ".join(map(str, np.unique(row)[:5])) + (", ..." if len(np.unique(row)) > 5 else "")
+    advice = "drop or relabel some of them"
+    if bias == "none" and _separable_with_intercept(problem):
+        advice = 'they are separable with an intercept: use bias="augmented" or bias="free"'
+    return NotSeparableError(
+        f"the classes cannot be separated{' through the origin' if bias == 'none' else ''}: a "
+        f"convex combination of {len(np.unique(row))} signed rows is zero (rows {first}); {advice}",
+        rows=row,
+        weights=weights[order],
+        residual=residual,
+        rivals=rivals,
+    )
+
+
+def _separable_with_intercept(problem: Problem) -> bool:
+    try:
+        max_margin(problem, bias="free")
+    except (NotSeparableError, CertificateError):
+        return False
+    return True

@@ -1,0 +1,141 @@
+"""What a claim is, and the rule that turns numbers into a verdict.
+
+A claim is a published or derived statement with several cases. A case is one problem, method and
+range; measuring it gives quantities, each with a predicted and a measured value and an error bar,
+and a control: a wrong hypothesis that the same rule must refute.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import xarray as xr
+
+from svmconv.problem import Bias
+
+Word = Literal["holds", "undecided", "contradicted"]
+_SEVERITY: tuple[Word, ...] = ("holds", "undecided", "contradicted")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number that theory predicts and a run measures; all four in the same unit.
+
+    `error` is the error bar e of the comparison (integrator + certificate floor + remainder bound);
+    `tolerance` is the largest e at which the comparison is still worth a verdict.
+    """
+
+    name: str
+    predicted: float
+    measured: float
+    error: float
+    tolerance: float
+
+    @property
+    def verdict(self) -> Word:
+        """undecided if e > tolerance, holds if |measured - predicted| <= e, else contradicted."""
+        numbers = (self.predicted, self.measured, self.error, self.tolerance)
+        if not all(map(math.isfinite, numbers)) or self.error > self.tolerance:
+            return "undecided"
+        return "holds" if abs(self.measured - self.predicted) <= self.error else "contradicted"
+
+
+@dataclass(frozen=True)
+class Control:
+    """A wrong hypothesis: the same measured numbers beside what it would have predicted."""
+
+    hypothesis: str
+    quantities: tuple[Quantity, ...]
+
+    @property
+    def verdict(self) -> Word:
+        """The worst verdict of its quantities; must be "contradicted"."""
+        return worst(q.verdict for q in self.quantities)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What measuring one case gives."""
+
+    problem: str
+    bias: Bias
+    method: str
+    log_t: tuple[float, float]
+    """Natural logs of the first and last time used by the comparison."""
+    kappa: float
+    """Predicted exponent of the remainder t^-kappa."""
+    quantities: tuple[Quantity, ...]
+    control: Control
+    curves: xr.Dataset | None = None
+    """Gaps with their forecasts (`*_forecast`) over log1p_t, for the pictures."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A measurement to make, and the verdict it should come to."""
+
+    measure: Callable[[], Measurement]
+    expected: Word = "holds"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement with its source and the cases that test it."""
+
+    id: str
+    source: str
+    statement: str
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class CaseVerdict:
+    """A measured case beside the verdict that was expected of it."""
+
+    measurement: Measurement
+    expected: Word
+
+    @property
+    def verdict(self) -> Word:
+        """The worst verdict of the quantities."""
+        return worst(q.verdict for q in self.measurement.quantities)
+
+    @property
+    def as_expected(self) -> bool:
+        """The expected verdict came out and the control was refuted."""
+        return self.verdict == self.expected and self.measurement.control.verdict == "contradicted"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim after its cases were measured."""
+
+    id: str
+    source: str
+    statement: str
+    cases: tuple[CaseVerdict, ...]
+    seconds: float
+
+    @property
+    def as_expected(self) -> bool:
+        """Every case came out as expected and refuted its control."""
+        return all(case.as_expected for case in self.cases)
+
+    @property
+    def verdict(self) -> Word:
+        """ "holds" when every case came out as expected, else the worst of its cases.
+
+        A control that was not refuted leaves the claim undecided at best.
+        """
+        if self.as_expected:
+            return "holds"
+        found = worst(case.verdict for case in self.cases)
+        return "undecided" if found == "holds" else found
+
+
+def worst(words: Iterable[Word]) -> Word:
+    """The most severe of some verdicts; "undecided" when there is none."""
+    return max(words, key=_SEVERITY.index, default="undecided")

@@ -1,0 +1,74 @@
+"""What a run should look like at finite t, as a trajectory that goes through the same gap code.
+
+F1 (derived from Soudry et al., thm 4): w_F = w_hat ln tau + w_tilde + w_out, tau = rate x t, so
+
+    w_F.u = (ln tau + ln(gamma^2 / N) + H) / gamma,  |w_F|^2 = (w_F.u)^2 + |v_bar|^2 + |w_out|^2,
+    min margin = ln tau - ln(N max alpha),  ln L = -ln tau - 2 ln gamma   (mean loss).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float64
+
+from svmconv.dynamics.recording import stacked
+from svmconv.errors import DataError
+from svmconv.theory.constants import Constants
+
+
+def log_tau(trajectory: xr.Dataset) -> Float64[np.ndarray, " t"]:
+    """ln(rate x t) of each recording, from log1p_t = ln(1 + rate x t); -inf at the start."""
+    s = trajectory.log1p_t.values
+    with np.errstate(divide="ignore"):
+        return s + np.log(-np.expm1(-s))
+
+
+def forecast(
+    trajectory: xr.Dataset,
+    constants: Constants,
+    clock: Float64[np.ndarray, " t"] | None = None,
+) -> xr.Dataset:
+    """w, b, margin, log_loss, norm that theory predicts at the times of `trajectory`.
+
+    `clock` is ln tau of every recording, by default ln(rate x t) of the trajectory; give
+    -ln(gamma^2 L) for methods whose time is not that of the flow (normalized GD).
+
+    Where the support vectors do not span the rows, w_out is taken from the trajectory's end, the
+    one number theory leaves open. Raises DataError when the rates differ.
+    """
+    if clock is None and trajectory.attrs["rate"] != constants.rate:
+        raise DataError(
+            f"the run has rate {trajectory.attrs['rate']!r}, the constants {constants.rate!r}: "
+            "pass rate= the optimizer's effective_rate"
+        )
+    s = log_tau(trajectory) if clock is None else clock
+    weights = forecast_weights(s, constants) + out(trajectory, constants)
+    augmented = trajectory.attrs["bias"] == "augmented"
+    w = weights[..., :-1] if augmented else weights
+    b = weights[..., -1] * np.sqrt(trajectory.attrs["bias_scale"])
+    found = trajectory.copy()
+    found["w"] = (trajectory.w.dims, w)
+    found["b"] = (trajectory.b.dims, b if augmented else np.zeros_like(trajectory.b.values))
+    found["margin"] = ("log1p_t", s - np.log(constants.n * constants.alpha.max()))
+    found["log_loss"] = ("log1p_t", -s - 2.0 * np.log(constants.gamma))
+    found["norm"] = ("log1p_t", np.linalg.norm(weights.reshape(len(weights), -1), axis=1))
+    return found
+
+
+def forecast_weights(
+    clock: Float64[np.ndarray, " t"], constants: Constants
+) -> Float64[np.ndarray, "t *w"]:
+    """w_hat s + w_tilde for every s = ln tau of `clock`: the forecast inside span(S)."""
+    s = clock.reshape(-1, *[1] * constants.u.ndim)
+    return s * constants.u / constants.gamma + constants.w_tilde
+
+
+def out(trajectory: xr.Dataset, constants: Constants) -> Float64[np.ndarray, "*w"]:
+    """w_out: predicted where the support vectors span, else measured at the end of the run."""
+    if constants.w_out is not None:
+        return constants.w_out
+    # Less its component along w_hat, |w| being 1e6 and more: else rounding would be all of it.
+    last = stacked(trajectory)[-1]
+    last = last - float(np.vdot(last, constants.u)) * constants.u
+    return last - constants.inside(last)

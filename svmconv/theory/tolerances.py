@@ -1,0 +1,21 @@
+"""How uncertain a comparison may be and still count: one table, a reason each.
+
+A quantity whose error bar exceeds its tolerance is undecided. Relative to the predicted value
+unless said otherwise.
+"""
+
+FLOW = 1e-6
+"""Flow-based: the forecast is exact up to t^-kappa, the integrator up to 1e-8 a step."""
+
+STEPS = 1e-3
+"""Step-based: after 1e6 steps the remainder t^-kappa and the (ln t)/t of discrete time are left."""
+
+RESIDUAL = 1e-8
+"""|w - w_F| of a flow, absolute in units of 1/gamma: rounding of w at ln t = 1e6 is 1e-10."""
+
+RESIDUAL_STEPS = 1e-2
+"""|w - w_F| after 1e6 steps, absolute in units of 1/gamma: a few t^-kappa at kappa = 1/2."""
+
+DIRECTION = 0.8
+"""Radians, about 45 degrees: where no rate can be verified, two directions farther apart than twice
+the error bar can still be told from each other."""

@@ -1,0 +1,58 @@
+"""Run claims: the registry, and `verify`."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Iterable
+from functools import cache
+
+from svmconv.errors import DataError
+from svmconv.theory.claim import CaseVerdict, Claim, Verdict
+
+
+@cache
+def claims() -> dict[str, Claim]:
+    """Every claim by its id, in the order of docs/theory.md."""
+    from svmconv.theory import derived, li2018, soudry2018
+
+    found = (*soudry2018.CLAIMS, *derived.CLAIMS, *li2018.CLAIMS)
+    return {claim.id: claim for claim in found}
+
+
+def verify(
+    ids: Iterable[str] | None = None, *, progress: Callable[[str], None] | None = None
+) -> list[Verdict]:
+    """Measure the named claims, or all of them, and judge each.
+
+    `progress` is told one line before each case. Raises DataError on an unknown id, naming the
+    nearest one.
+    """
+    return [_judge(claim, progress) for claim in select(ids)]
+
+
+def select(ids: Iterable[str] | None) -> list[Claim]:
+    """The claims of these ids, or all. Raises DataError on an unknown id."""
+    known = claims()
+    if ids is None:
+        return list(known.values())
+    if isinstance(ids, str):
+        ids = [ids]
+    wanted = list(dict.fromkeys(ids))
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            raise DataError(f"unknown claim {name!r}: did you mean {near[0]!r}?")
+    return [known[name] for name in wanted]
+
+
+def _judge(claim: Claim, progress: Callable[[str], None] | None) -> Verdict:
+    start = time.perf_counter()
+    cases = []
+    for number, case in enumerate(claim.cases, 1):
+        if progress is not None:
+            progress(f"{claim.id} {number}/{len(claim.cases)}")
+        cases.append(CaseVerdict(case.measure(), case.expected))
+    return Verdict(
+        claim.id, claim.source, claim.statement, tuple(cases), time.perf_counter() - start
+    )

@@ -1,0 +1,194 @@
+"""Last layers that are the exact SVM, nearly are, or cannot be audited."""
+
+import json
+
+import numpy as np
+import pytest
+
+import svmconv as sc
+from svmconv.measures.audit import audit as audit_function
+
+EPS = np.finfo(float).eps
+BLOBS = sc.data.blobs(n=40)  # needs an intercept; its two SVMs differ
+THREE = sc.data.multiclass_blobs(n=60)
+PROBLEMS = {"two": BLOBS, "three": THREE}
+# The certificate leaves up to 1e-7 rad unproved; the weights themselves are right to rounding,
+# amplified by the size of the rows in units of the margin (up to 20 here).
+ROUNDING = 1e-12
+
+
+@pytest.mark.parametrize("factor", [1e-8, 1.0, 3.0, 1e8])
+@pytest.mark.parametrize("kind", ["augmented", "free"])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_exact_svm_has_no_gaps(name, kind, factor):
+    problem = PROBLEMS[name]
+    svm = sc.max_margin(problem, bias=kind)
+    report = sc.audit(problem.x, problem.y, factor * svm.w, factor * np.asarray(svm.b))
+    row = report.gaps.sel(against=kind)
+    assert float(row.angle) < ROUNDING
+    assert abs(float(row.margin_gap)) < ROUNDING
+    assert np.abs(row.bias_gap).max() < 100 * ROUNDING  # |b| / |w| is about 50 for the three
+    assert report.errors == 0
+    other = report.gaps.sel(against="free" if kind == "augmented" else "augmented")
+    assert float(other.angle) > 1e-4  # control: the two SVMs are told apart
+    assert float(other.margin_gap) > 1e-6
+
+
+def test_without_a_bias_there_is_one_svm():
+    problem = sc.data.planted(n=30, d=4, n_support=3)
+    assert problem.truth is not None
+    report = sc.audit(problem.x, problem.y, problem.truth.w)
+    assert list(report.svms) == ["none"]
+    assert float(report.gaps.sel(against="none").angle) < ROUNDING
+    assert report.support_overlap == 1.0
+
+
+def test_two_rows_of_weights_are_read_in_the_order_of_the_labels():
+    """PyTorch's order (K, d): the second row scores classes[1]."""
+    svm = sc.max_margin(BLOBS, bias="augmented")
+    common = np.array([5.0, -3.0])
+    weight, bias = np.stack([common, common + svm.w]), np.array([2.0, 2.0 + float(svm.b)])
+    report = sc.audit(BLOBS.x, BLOBS.y, weight, bias)
+    assert float(report.gaps.sel(against="augmented").angle) < ROUNDING
+    assert report.errors == 0
+    swapped = sc.audit(BLOBS.x, BLOBS.y, weight[::-1], bias[::-1])
+    assert swapped.errors == BLOBS.n
+    assert float(swapped.gaps.sel(against="augmented").angle) == pytest.approx(np.pi, abs=1e-7)
+
+
+def test_one_row_may_be_flat_or_not_and_its_bias_a_number():
+    svm = sc.max_margin(BLOBS, bias="augmented")
+    flat = sc.audit(BLOBS.x, BLOBS.y, svm.w, float(svm.b))
+    row = sc.audit(BLOBS.x, BLOBS.y, svm.w[None].tolist(), [float(svm.b)])
+    assert flat.gaps.equals(row.gaps)
+
+
+def test_a_flax_layer_arrives_in_the_same_order():
+    from flax import nnx
+
+    layer = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    weight, bias = sc.last_layer(layer)
+    assert weight.shape == (3, 2)
+    svm = sc.max_margin(THREE, bias="augmented")
+    layer.kernel[...] = svm.w.T.astype(np.float32)
+    layer.bias[...] = np.asarray(svm.b, dtype=np.float32)
+    report = sc.audit(THREE.x, THREE.y, *sc.last_layer(layer))
+    assert float(report.gaps.sel(against="augmented").angle) < 1e-6  # float32 weights
+
+
+def test_loss_margin_and_overlap_against_plain_numpy():
+    rng = np.random.default_rng(0)
+    weight, bias = rng.standard_normal((3, 2)), rng.standard_normal(3)
+    report = sc.audit(THREE.x, THREE.y, weight, bias)
+    scores = THREE.x @ weight.T + bias
+    own = scores[np.arange(THREE.n), THREE.index]
+    lead = own[:, None] - scores
+    lead[THREE.own] = np.inf
+    losses = np.log1p(np.exp(-lead).sum(axis=1))
+    np.testing.assert_allclose(report.gaps.log_loss, np.log(losses.mean()), rtol=1e-12)
+    assert report.errors == (lead.min(axis=1) <= 0).sum() > 0
+    svm = report.svms["augmented"]
+    hardest = np.argsort(-losses)[: len(svm.support)]
+    assert report.support_overlap == pytest.approx(np.isin(hardest, svm.support).mean())
+    centred = weight - weight.mean(axis=0), bias - bias.mean()
+    length = np.sqrt((centred[0] ** 2).sum() + (centred[1] ** 2).sum())
+    assert float(report.gaps.sel(against="augmented").norm) == pytest.approx(length, rel=1e-14)
+    expected = 1 - lead.min() / length / svm.margin
+    assert float(report.gaps.sel(against="augmented").margin_gap) == pytest.approx(expected)
+
+
+def test_misclassified_rows_and_ties_are_counted():
+    x, y = [[1.0, 0], [2.0, 0], [0.0, 1], [-1.0, 0], [-1.0, 1]], [1, 1, 1, -1, -1]
+    # w = (1, 0): rows 0, 1, 3, 4 right, row 2 has margin zero
+    assert sc.audit(x, y, [1.0, 0.0], 0.0).errors == 1
+    assert sc.audit(x, y, [-1.0, 0.0], 0.0).errors == 5
+    assert sc.audit(x, y, [1.0, 0.0], 0.5).errors == 0
+    assert sc.audit(x, y, [1.0, 0.0], -1.5).errors == 2
+
+
+def test_a_layer_too_good_for_exp_still_has_a_loss():
+    """Margins of 1e6: the mean loss is e^-1000000, its log an ordinary number."""
+    x, y = [[1.0], [-1.0]], [1, -1]
+    report = sc.audit(x, y, [1e6])
+    assert float(report.gaps.log_loss[0]) == pytest.approx(-1e6, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "sentence"),
+    [
+        (np.ones((2, 3)), np.zeros(3), "transposed, pass weight.T"),
+        (np.ones((3, 5)), np.zeros(3), r"weight must have shape \(3, 2\) .*got \(3, 5\)$"),
+        (np.ones((1, 2)), 0.0, r"weight must have shape \(3, 2\)"),
+        (np.ones(2), 0.0, r"weight must have shape \(3, 2\)"),
+        (np.ones((3, 2)), np.zeros(2), r"bias must have shape \(3,\)"),
+        (np.ones((3, 2)), 0.0, r"bias must have shape \(3,\)"),
+        (np.full((3, 2), np.nan), np.zeros(3), "NaN or infinite"),
+        (np.ones((3, 2)), [0.0, np.inf, 0.0], "NaN or infinite"),
+        (np.zeros((3, 2)), np.ones(3), "zero, or the same for all"),
+        (np.full((3, 2), 0.1), np.zeros(3), "no direction"),
+        ([["a", "b"]] * 3, np.zeros(3), "arrays of numbers"),
+        ([[1.0, 2.0], [1.0]], np.zeros(3), "arrays of numbers"),
+        (np.ones((1, 3, 2)), np.zeros(3), "weight must have shape"),
+    ],
+)
+def test_what_cannot_be_audited_ends_in_a_sentence(weight, bias, sentence):
+    with pytest.raises(sc.DataError, match=sentence):
+        sc.audit(THREE.x, THREE.y, weight, bias)
+
+
+def test_two_equal_rows_have_no_direction():
+    with pytest.raises(sc.DataError, match="no direction"):
+        sc.audit(BLOBS.x, BLOBS.y, np.ones((2, 2)), np.zeros(2))
+
+
+def test_features_that_no_layer_separates():
+    with pytest.raises(sc.NotSeparableError, match="cannot be separated"):
+        sc.audit([[0.0], [1.0], [2.0]], [0, 1, 0], [1.0], 0.0)
+
+
+def test_a_square_weight_the_wrong_way_round_warns():
+    """The layer says class 0 where x0 > .95 x0 + x1; its transpose where x0 + .95 x1 > x1."""
+    x, y = np.array([[1.0, 0.0], [1.0, -0.1], [0.2, 1.0], [0.1, 1.0]]), [0, 0, 1, 1]
+    weight = np.array([[1.0, 0.0], [0.95, 1.0]])
+    assert sc.audit(x, y, weight, np.zeros(2)).errors == 0
+    with pytest.warns(UserWarning, match="misclassifies 2 rows but its transpose none"):
+        report = sc.audit(x, y, weight.T, np.zeros(2))
+    assert "pass weight.T" in report.warnings[0]
+    assert "pass weight.T" in str(report)
+    assert report.errors == 2
+
+
+@pytest.mark.parametrize("kind", ["right", "wrong both ways"])
+def test_a_square_weight_does_not_warn_otherwise(kind):
+    """Warnings are errors in these tests."""
+    weight = np.eye(3) if kind == "right" else np.eye(3)[[1, 2, 0]]
+    report = sc.audit(np.eye(3), [0, 1, 2], weight, np.zeros(3))
+    assert report.warnings == ()
+    assert (report.errors == 0) == (kind == "right")
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_report_is_strict_json_and_readable(name):
+    problem = PROBLEMS[name]
+    svm = sc.max_margin(problem, bias="free")
+    report = sc.audit(problem.x, problem.y, svm.w, np.asarray(svm.b))
+    told = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert told["problem"]["n"] == problem.n
+    assert set(told["against"]) == set(told["certificates"]) == {"augmented", "free"}
+    assert told["against"]["free"]["angle"] == float(report.gaps.sel(against="free").angle)
+    assert told["against"]["augmented"]["angle_w"] > 0
+    assert told["certificates"]["free"]["lower"] <= svm.margin
+    text = str(report)
+    assert "0 misclassified" in text
+    assert "bias 'augmented'" in text
+    assert "bias 'free'" in text
+    assert not any(word in text for word in ("nan", "array(", "xarray"))
+
+
+def test_string_labels_survive_json():
+    report = sc.audit([[1.0, 0], [-1.0, 0]], ["yes", "no"], [1.0, 0.0])
+    assert json.loads(json.dumps(report.to_dict()))["problem"]["classes"] == ["no", "yes"]
+
+
+def test_the_public_name_is_this_function():
+    assert sc.audit is audit_function

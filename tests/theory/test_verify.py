@@ -1,0 +1,127 @@
+"""Every registered claim comes out as expected, and the registry says where each comes from."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import svmconv as sc
+from svmconv.theory import verify as module
+from tests import fakes
+
+THEORY = (Path(__file__).parents[2] / "docs" / "theory.md").read_text()
+SLOW = ("universal-margin", "li2018-last-layer", "li2018-support-vectors")
+CLAIMS = [
+    pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in module.claims()
+]
+
+
+@cache
+def verified(name):
+    return sc.verify([name])[0]
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_case_comes_out_as_expected(name):
+    found = verified(name)
+    came_out = [
+        (f"{case.measurement.problem}, {case.measurement.method}", case.verdict,
+         case.measurement.control.verdict)
+        for case in found.cases
+    ]  # fmt: skip
+    expected = [(label, case.expected, "contradicted")
+                for (label, _, _), case in zip(came_out, found.cases, strict=True)]  # fmt: skip
+    assert came_out == expected
+    assert found.verdict == "holds"
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_case_measures_something_and_names_its_control(name):
+    for case in verified(name).cases:
+        found = case.measurement
+        assert found.quantities
+        assert found.control.quantities
+        assert found.control.hypothesis
+        assert found.log_t[0] < found.log_t[1]
+        assert found.kappa >= 0
+
+
+@pytest.mark.parametrize("name", module.claims())
+def test_a_claim_has_a_statement_a_source_and_a_section(name):
+    claim = module.claims()[name]
+    assert claim.id == name
+    assert claim.source
+    assert claim.statement.endswith(".")
+    assert len(claim.cases) >= 2
+    assert f"| `{name}` |" in THEORY, "missing in the table of docs/theory.md"
+    assert f"### `{name}`" in THEORY, "has no section in docs/theory.md"
+
+
+def test_the_documented_claims_are_the_registered_ones():
+    rows = [line.split("`")[1] for line in THEORY.splitlines() if line.startswith("| `")]
+    assert rows == list(module.claims())
+
+
+def test_no_two_claims_share_an_id():
+    from svmconv.theory import derived, li2018, soudry2018
+
+    listed = [*soudry2018.CLAIMS, *derived.CLAIMS, *li2018.CLAIMS]
+    assert len({claim.id for claim in listed}) == len(listed) == len(module.claims())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [
+        ("soudry2018-los", "soudry2018-loss"),
+        ("soudry-duals", "soudry2018-duals"),
+        ("bias", "bias-augmented"),
+        ("li2018-lastlayer", "li2018-last-layer"),
+    ],
+)
+def test_an_unknown_claim_is_answered_with_the_nearest(wrong, nearest):
+    with pytest.raises(sc.DataError, match=f"unknown claim '{wrong}': did you mean '{nearest}'"):
+        sc.verify([wrong])
+
+
+@pytest.mark.parametrize("wrong", ["", "?", "\N{GREEK SMALL LETTER GAMMA}"])
+def test_nonsense_is_answered_too(wrong):
+    with pytest.raises(sc.DataError, match="did you mean"):
+        sc.verify([wrong])
+
+
+@pytest.fixture
+def stubs(monkeypatch):
+    good = fakes.claim("good", (fakes.measurement(), "holds"))
+    bad = fakes.claim(
+        "bad",
+        (fakes.measurement(), "holds"),
+        (fakes.measurement(fakes.quantity(3.0), control=fakes.MISSED), "holds"),
+    )
+    monkeypatch.setattr(module, "claims", lambda: {"good": good, "bad": bad})
+
+
+@pytest.mark.usefixtures("stubs")
+def test_claims_flow_through_in_the_order_asked_for():
+    told = []
+    found = sc.verify(["bad", "good", "bad"], progress=told.append)
+    assert [verdict.id for verdict in found] == ["bad", "good"]
+    assert [verdict.verdict for verdict in found] == ["contradicted", "holds"]
+    assert [verdict.as_expected for verdict in found] == [False, True]
+    assert told == ["bad 1/2", "bad 2/2", "good 1/1"]
+    assert found[0].source == "Nobody <2018>, theorem 3"
+    assert all(verdict.seconds >= 0 for verdict in found)
+
+
+@pytest.mark.usefixtures("stubs")
+def test_all_of_them_or_one():
+    assert [verdict.id for verdict in sc.verify()] == ["good", "bad"]
+    assert [verdict.id for verdict in sc.verify("good")] == ["good"]
+    assert sc.verify([]) == []
+
+
+@pytest.mark.usefixtures("stubs")
+def test_nothing_is_measured_before_every_id_is_known():
+    told = []
+    with pytest.raises(sc.DataError, match="unknown claim 'god': did you mean 'good'"):
+        sc.verify(["good", "god"], progress=told.append)
+    assert told == []
