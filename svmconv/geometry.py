@@ -8,22 +8,21 @@ from jaxtyping import Float64
 from svmconv.problem import Geometry
 
 Directions = Float64[np.ndarray, "*batch p"]
-Values = Float64[np.ndarray, "*batch"] | np.float64
-"""One number per direction; numpy makes a scalar of it where there is one direction only."""
 
 
-def angle(u: Directions, v: Float64[np.ndarray, " p"]) -> Values:
+def angle(u: Directions, v: Float64[np.ndarray, " p"]) -> Float64[np.ndarray, "*batch"]:
     """Angle in radians between each u and v, as 2 atan2(|u' - v'|, |u' + v'|) of unit vectors.
 
     arccos would not resolve angles below 2e-8. nan where a vector is zero.
     """
     u, v = unit(u), unit(v)
-    return 2.0 * np.arctan2(np.linalg.norm(u - v, axis=-1), np.linalg.norm(u + v, axis=-1))
+    half = np.arctan2(np.linalg.norm(u - v, axis=-1), np.linalg.norm(u + v, axis=-1))
+    return np.asarray(2.0 * half)
 
 
-def direction_gap(u: Directions, v: Float64[np.ndarray, " p"]) -> Values:
+def direction_gap(u: Directions, v: Float64[np.ndarray, " p"]) -> Float64[np.ndarray, "*batch"]:
     """1 - cos of the angle, computed as |u' - v'|^2 / 2 so that it has no floor at 1e-16."""
-    return np.sum((unit(u) - unit(v)) ** 2, axis=-1) / 2.0
+    return np.asarray(np.sum((unit(u) - unit(v)) ** 2, axis=-1) / 2.0)
 
 
 def unit(v: Directions) -> Directions:
@@ -33,11 +32,11 @@ def unit(v: Directions) -> Directions:
         return v / np.linalg.norm(v, axis=-1, keepdims=True)
 
 
-def length(v: Directions) -> Values:
+def length(v: Directions) -> Float64[np.ndarray, "*batch"]:
     """Euclidean norm along the last axis, safe for entries whose squares over- or underflow."""
     largest = np.abs(v).max(axis=-1, keepdims=True)
     safe = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
-    return largest[..., 0] * np.linalg.norm(v / safe, axis=-1)
+    return np.asarray(largest[..., 0] * np.linalg.norm(v / safe, axis=-1))
 
 
 def centre(w: Float64[np.ndarray, "*batch k p"]) -> Float64[np.ndarray, "*batch k p"]:

@@ -98,14 +98,14 @@ class Problem:
     @cached_property
     def scale(self) -> float:
         """The power of two at or below the largest |x|; dividing by it is exact."""
-        largest = float(np.abs(self.x).max())
+        largest = max(float(self.x.max()), -float(self.x.min()))
         return math.ldexp(0.5, math.frexp(largest)[1]) if largest > 0 else 1.0
 
     @cached_property
     def id(self) -> str:
         """Content hash: first 16 hex digits of the SHA-256 of shape, rows and labels."""
         digest = hashlib.sha256(f"{self.n} {self.d} {self.classes.tolist()}".encode())
-        digest.update(self.x)
+        digest.update(self.x.data)
         digest.update(self.index.astype("<i8").tobytes())
         return digest.hexdigest()[:16]
 

@@ -10,10 +10,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from numbers import Integral
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import xarray as xr
 
 from svmconv.errors import DataError
@@ -55,7 +55,7 @@ def load(path: str | Path) -> xr.Dataset:
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: not a NetCDF result of svmconv ({error})") from None
     schema = loaded.attrs.get("svmconv_schema")
-    if not isinstance(schema, Integral):
+    if not isinstance(schema, int | np.integer):
         raise DataError(f"{path}: a NetCDF file, but not written by svmconv (no svmconv_schema)")
     if schema > SCHEMA:
         raise DataError(

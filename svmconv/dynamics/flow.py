@@ -149,7 +149,7 @@ def _field(s: Any, v: Any, args: Any) -> Any:
 @eqx.filter_jit
 def _integrate(
     v0: Float[Array, "*w"],
-    ts: Float[Array, " t"],
+    ts: Float[Array, " t_1"],
     rows: losses.Rows,
     frame: _Frame,
     n: Float[Array, ""],
@@ -160,9 +160,7 @@ def _integrate(
     # At rest, rounding taken as motion would only make the integrator reject every long step. What
     # is left to come is at most rounding / kappa.
     at_rest = velocity <= frame.rounding
-    field = diffrax.ODETerm(
-        lambda s, v, args: jnp.where(at_rest, 0.0, _field(s, v, (*args, loss)))
-    )
+    field = diffrax.ODETerm(lambda s, v, args: jnp.where(at_rest, 0.0, _field(s, v, (*args, loss))))
     # Steps end on the recorded times: interpolated values would be worse than the steps.
     tolerances = diffrax.PIDController(
         rtol=rtol, atol=rtol * jnp.maximum(1.0, jnp.linalg.norm(frame.ref))
@@ -190,7 +188,7 @@ def _integrate(
 
 def _solve(
     v0: Float[Array, "*w"],
-    ts: Float64[np.ndarray, " t"],
+    ts: Float64[np.ndarray, " t_1"],
     rows: losses.Rows,
     frame: _Frame,
     rtol: float,
@@ -202,10 +200,14 @@ def _solve(
     if result != diffrax.RESULTS.successful:
         raise SvmconvError(
             f"the flow stopped between ln(1 + t) = {ts[0]:.6g} and {ts[-1]:.6g} "
-            f"({diffrax.RESULTS[result]}): ask for a smaller log_t, a larger rtol, or the "
+            f"({_reason(result)}): ask for a smaller log_t, a larger rtol, or the "
             "co-moving frame"
         )
     return np.asarray(vs)[..., : v0.shape[-1]]
+
+
+def _reason(result: Any) -> str:
+    return str(diffrax.RESULTS[result])  # pyright: ignore[reportInvalidTypeArguments]
 
 
 def _padded(

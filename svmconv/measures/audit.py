@@ -75,9 +75,7 @@ class Audit:
                 f"  angle {float(row.angle):.6g} rad (certified to {float(row.floor):.1e}), "
                 f"margin {1 - float(row.margin_gap):.6g} of the best"
             )
-        lines.append(
-            f"{self.support_overlap:.0%} of the rows of highest loss are support vectors"
-        )
+        lines.append(f"{self.support_overlap:.0%} of the rows of highest loss are support vectors")
         return "\n".join([*lines, *(f"warning: {w}" for w in self.warnings)])
 
     __repr__ = __str__
@@ -98,8 +96,8 @@ def audit(features: Any, labels: Any, weight: Any, bias: Any = None) -> Audit:
     errors = int((margins <= 0).sum())
     noted = _transposed(problem, weight, bias, errors)
     kinds: tuple[Bias, ...] = ("none",) if bias is None else ("augmented", "free")
-    svms = {kind: max_margin(problem, bias=kind) for kind in kinds}
-    rows = []
+    svms: dict[Bias, MaxMargin] = {kind: max_margin(problem, bias=kind) for kind in kinds}
+    rows: list[xr.Dataset] = []
     for kind, svm in svms.items():
         point = _point(problem, w, b, float(margins.min()), log_loss, kind)
         rows.append(gaps(point, svm).isel(log1p_t=0, drop=True))

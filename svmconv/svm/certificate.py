@@ -44,7 +44,7 @@ class Certificate:
     lower: float
     upper: float
     direction: float = math.pi
-    """Angle certified from the support vectors (direction.py); pi where that proof did not close."""
+    """Angle certified by the support vectors (direction.py); pi where that proof did not close."""
 
     @property
     def relative_gap(self) -> float:

@@ -110,11 +110,8 @@ class SignedRows:
 
     def mean_difference(self) -> tuple[Float64[np.ndarray, " s"], Float64[np.ndarray, " q"]]:
         """A cheap first guess: class means less their average, thresholds halfway between them."""
-        scale = self.problem.scale
-        means = np.stack(
-            [self.problem.x[self.problem.index == k].mean(axis=0) / scale
-             for k in range(self.problem.n_classes)]
-        )  # fmt: skip
+        own = self.problem.own
+        means = (own / own.sum(axis=0)).T @ self.problem.x / self.problem.scale
         if self.bias == "none":
             # without an intercept the best linear guess is the mean signed row, offset and all
             w = means[1] - means[0] if self.problem.binary else means - means.mean(axis=0)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import get_args
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from svmconv.errors import CertificateError, DataError, NotSeparableError
 from svmconv.geometry import norm
@@ -41,6 +41,8 @@ SLACK = 1.3
 """A row of the working set with zero dual and a margin above this is dropped."""
 TIGHT = 1e-9
 """A row is active if its margin exceeds 1 by no more than this."""
+BLAS = ThreadpoolController()
+"""The linear algebra libraries of this process: looking for them anew takes as long as a solve."""
 
 
 def max_margin(
@@ -67,7 +69,7 @@ def max_margin(
     if rows.column > FREE:
         rows = SignedRows(problem, "free", rows.bias_scale)
     # more threads only get into each other's way on matrices this small
-    with threadpool_limits(1), ThreadPoolExecutor(1) as second_core:
+    with BLAS.limit(limits=1), ThreadPoolExecutor(1) as second_core:
         second_core.submit(lambda: problem.id)  # hashing many rows takes as long as solving
         return _l2(rows, bias)
 

@@ -138,4 +138,5 @@ class Verdict:
 
 def worst(words: Iterable[Word]) -> Word:
     """The most severe of some verdicts; "undecided" when there is none."""
-    return max(words, key=_SEVERITY.index, default="undecided")
+    found = list(words)
+    return max(found, key=_SEVERITY.index) if found else "undecided"

@@ -176,8 +176,11 @@ class Comparison:
 
     @cached_property
     def along_error(self) -> float:
-        """Error bar of w.u. It converges like the loss, with min(1, theta - 1, 2 lambda_min): to
-        first order the modes of M orthogonal to u do not enter (F4)."""
+        """Error bar of w.u.
+
+        It converges like the loss, with min(1, theta - 1, 2 lambda_min): to first order the modes
+        of M orthogonal to u do not enter (F4).
+        """
         along = np.abs(self.residual.reshape(len(self.residual), -1) @ self.constants.u.ravel())
         kappa = min(1.0, self.constants.theta - 1.0, 2.0 * self.constants.lambda_min)
         return self._bar(along, kappa)

@@ -2,9 +2,9 @@
 
 Write z for the signed (pair) rows, w_hat for the SVM, gamma = 1/|w_hat|, u = gamma w_hat, N rows.
 Training on the mean loss obeys dw/dt = (1/N) sum exp(-z.w) z up to terms that vanish. Inserting
-w = w_hat ln tau + w_tilde (tau = rate x t) leaves, on the support vectors S,
+w = w_hat ln tau + w_tilde (tau = rate x t) leaves, on S,
 
-    exp(-z_n.w_tilde) = N alpha_n,    sum_S alpha_n z_n = w_hat    (Soudry et al., JMLR 2018, thm 4).
+    exp(-z_n.w_tilde) = N alpha_n,   sum_S alpha_n z_n = w_hat   (Soudry et al., JMLR 2018, thm 4).
 
 Where several alpha satisfy the second equation, training finds the one of MAXIMUM ENTROPY, because
 -ln(N alpha) must be linear in z (derived): with p = alpha gamma^2,
@@ -192,7 +192,9 @@ def maximum_entropy(
 
 
 def _can_be_positive(
-    z: Float64[np.ndarray, "t p"], v_hat: Float64[np.ndarray, " p"], alpha: Float64[np.ndarray, " t"]
+    z: Float64[np.ndarray, "t p"],
+    v_hat: Float64[np.ndarray, " p"],
+    alpha: Float64[np.ndarray, " t"],
 ) -> np.ndarray:
     """Which tight rows have a positive dual in some solution of z^T a = v_hat, a >= 0.
 

@@ -111,9 +111,7 @@ def scaled_loss(c: Comparison) -> Quantity:
     predicted = k.entropy + second_order(c)
     measured = c.norm * k.gamma + float(c.run.log_loss[-1]) + np.log(k.n)
     error = bend(c) + c.swing**2 + c.off_support
-    return Quantity(
-        "|w| gamma + ln NL", predicted, measured, error + scaled_floor(c), _scaled(c)
-    )
+    return Quantity("|w| gamma + ln NL", predicted, measured, error + scaled_floor(c), _scaled(c))
 
 
 def offset(c: Comparison) -> Quantity:
@@ -123,7 +121,9 @@ def offset(c: Comparison) -> Quantity:
     across = inside - float(np.vdot(inside, k.u)) * k.u
     predicted = float(np.linalg.norm(k.v_bar))
     measured = float(np.linalg.norm(across))
-    return Quantity("|P_S w_perp|", predicted, measured, c.across_error + c.floor, _scaled(c) / k.gamma)
+    return Quantity(
+        "|P_S w_perp|", predicted, measured, c.across_error + c.floor, _scaled(c) / k.gamma
+    )
 
 
 def turn(c: Comparison) -> float:
@@ -156,9 +156,7 @@ def classical_margin(c: Comparison) -> Quantity:
     predicted, measured = (_margin_of_w(c, run) for run in (c.forecast_run, c.run))
     length = _length_of_w(c.run)
     error = (c.reach + abs(predicted)) * (c.error + c.floor) / length
-    return Quantity(
-        "min y(w.x+b)/|w|", predicted, measured, error, c.tolerance * abs(predicted)
-    )
+    return Quantity("min y(w.x+b)/|w|", predicted, measured, error, c.tolerance * abs(predicted))
 
 
 def intercept(c: Comparison) -> Quantity:
@@ -170,7 +168,7 @@ def intercept(c: Comparison) -> Quantity:
 
 
 def classical_svm(c: Comparison, right: Quantity, limit: float, classical: float) -> Control:
-    """`right` if the run went to the classical SVM, its error bar widened by the way still to go."""
+    """`right` had the run gone to the classical SVM; its error bar gains the way still to go."""
     return refuted("the classical SVM", within(right, abs(right.predicted - limit)), classical)
 
 
@@ -191,9 +189,9 @@ def _margin_of_w(c: Comparison, run: xr.Dataset) -> float:
 
 def largest_intercept(c: Comparison, b: np.ndarray | float) -> float:
     """b itself for two classes; of K centred intercepts the one largest in the SVM."""
-    b = np.atleast_1d(b)
-    b = b - b.mean() if len(b) > 1 else b
-    return float(b[np.argmax(np.abs(np.atleast_1d(c.svm.b)))])
+    each = np.atleast_1d(np.asarray(b))
+    each = each - each.mean() if len(each) > 1 else each
+    return float(each[np.argmax(np.abs(np.atleast_1d(c.svm.b)))])
 
 
 def _intercept_of(c: Comparison, run: xr.Dataset) -> float:

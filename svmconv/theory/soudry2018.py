@@ -1,5 +1,6 @@
-"""Soudry, Hoffer, Nacson, Gunasekar, Srebro: The implicit bias of gradient descent on separable
-data. JMLR 19 (2018), theorems 3, 4 and 5.
+"""Soudry, Hoffer, Nacson, Gunasekar, Srebro, JMLR 19 (2018), theorems 3, 4 and 5.
+
+The implicit bias of gradient descent on separable data.
 """
 
 from __future__ import annotations

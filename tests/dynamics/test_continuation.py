@@ -37,7 +37,7 @@ def test_interrupted_flow(monkeypatch, problem, bias, calls):
         with pytest.raises(sc.Interrupted, match="pass it as resume= to continue") as caught:
             sc.gradient_flow(problem, 100.0, bias=bias)
     part = caught.value.trajectory
-    done = 1 + 16 * (calls - 1)
+    done = 1 + flow._BLOCK * (calls - 1)
     assert part.sizes["log1p_t"] == done
     np.testing.assert_array_equal(part.w, whole.w[:done])
     check_same_run(sc.gradient_flow(problem, 100.0, bias=bias, resume=part), whole)
@@ -48,8 +48,8 @@ def test_interrupted_flow(monkeypatch, problem, bias, calls):
     [GD(0.1), HeavyBall(0.1), NormalizedGD(0.1), optax.adam(0.1)],
     ids=["GD", "HeavyBall", "NormalizedGD", "adam"],
 )
-@pytest.mark.parametrize("problem", [small(), small_three_classes()], ids=["two", "three"])
-def test_interrupted_descent(monkeypatch, problem, method):
+def test_interrupted_descent(monkeypatch, method):
+    problem = small_three_classes()
     monkeypatch.setattr(descent, "_BLOCK_WORK", 50.0 * problem.x.size)  # 50 steps a block
     whole = sc.descend(problem, method, 1000)
     with monkeypatch.context() as patch:
@@ -73,7 +73,7 @@ def test_interrupted_twice(monkeypatch):
                 sc.gradient_flow(problem, 100.0, resume=part)
         part = caught.value.trajectory
     assert part is not None
-    assert part.sizes["log1p_t"] == 1 + 4 * 16
+    assert part.sizes["log1p_t"] == 1 + 4 * flow._BLOCK
     check_same_run(sc.gradient_flow(problem, 100.0, resume=part), whole)
 
 

@@ -67,10 +67,10 @@ def test_a_flax_layer_arrives_in_the_same_order():
     from flax import nnx
 
     layer = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
-    weight, bias = sc.last_layer(layer)
-    assert weight.shape == (3, 2)
+    assert sc.last_layer(layer)[0].shape == (3, 2)
     svm = sc.max_margin(THREE, bias="augmented")
     layer.kernel[...] = svm.w.T.astype(np.float32)
+    assert layer.bias is not None
     layer.bias[...] = np.asarray(svm.b, dtype=np.float32)
     report = sc.audit(THREE.x, THREE.y, *sc.last_layer(layer))
     assert float(report.gaps.sel(against="augmented").angle) < 1e-6  # float32 weights

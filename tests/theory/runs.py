@@ -14,7 +14,7 @@ GENERIC = ((1.5, 0.8), (3.0, 0.3), (1.3, 0.9))
 
 @cache
 def flow(
-    seed: int, log_t: float = 100.0, theta: float = 1.5, lambda_min: float = 0.8
+    seed: int, log_t: float = 200.0, theta: float = 1.5, lambda_min: float = 0.8
 ) -> Comparison:
     """Forty rows in R^4 spanned by four support vectors, followed up to ln t = log_t."""
     planted = data.planted(

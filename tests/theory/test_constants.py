@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import entr
 
 import svmconv as sc
 from svmconv.theory import problems
@@ -44,6 +45,7 @@ def test_two_points():
     assert k.kappa == pytest.approx(1.0, rel=EXACT)
     assert k.spanning
     assert not k.unknown
+    assert k.w_out is not None
     np.testing.assert_allclose(k.w_out, 0)
 
 
@@ -73,7 +75,9 @@ def test_the_seven_rows_of_the_theory_page():
     assert k.entropy - k.min_entropy == pytest.approx(0.06369361, abs=5e-9)
     assert np.linalg.norm(k.v_bar) == pytest.approx(0.09690395, abs=5e-9)
     assert k.theta == pytest.approx(3.0, rel=EXACT)
-    hessian = sum(a * np.outer(z, z) for a, z in zip(4 * p, signed(problems.theory_example()), strict=False))
+    hessian = sum(
+        a * np.outer(z, z) for a, z in zip(4 * p, signed(problems.theory_example()), strict=False)
+    )
     assert k.lambda_min == pytest.approx(np.linalg.eigvalsh(hessian)[0], rel=1e-10)
 
 
@@ -151,16 +155,14 @@ def test_maximum_entropy_against_a_conic_solver(seed):
     u = np.eye(d + 1)[0]
     p, v_bar = maximum_entropy(z, u)
     q = cp.Variable(s)
-    cp.Problem(cp.Maximize(cp.sum(cp.entr(q))), [cp.sum(q) == 1, z.T @ q == u]).solve(
-        solver=cp.CLARABEL
-    )
+    given = [cp.sum(q) == 1, z.T @ q == u]
+    cp.Problem(cp.Maximize(cp.sum(cp.entr(q))), given).solve(solver=cp.CLARABEL)
     assert q.value is not None
     np.testing.assert_allclose(p, q.value, atol=2e-5)  # the conic solver's own accuracy
     np.testing.assert_allclose(z.T @ p, u, atol=1e-13)
     weights = np.exp(-z @ v_bar)
     np.testing.assert_allclose(p, weights / weights.sum(), rtol=1e-12)
-    entropy = cp.sum(cp.entr(p)).value
-    assert entropy >= cp.sum(cp.entr(q)).value - 1e-8
+    assert entr(p).sum() >= entr(np.maximum(q.value, 0)).sum() - 1e-8
 
 
 BASE = sc.data.planted(n=20, d=3, n_support=6, spanning=True, lambda_min=0.6)
@@ -186,6 +188,7 @@ def test_rotations_turn_vectors_and_leave_numbers(seed):
         np.testing.assert_allclose(getattr(other, name), q @ getattr(k, name), atol=1e-9)
 
 
+@settings(max_examples=15)
 @given(st.integers(-12, 12))
 def test_scaled_rows(exponent):
     """x -> s x: gamma -> s gamma, alpha -> alpha / s^2, w_tilde -> (w_tilde + 2 ln s w_hat) / s,
@@ -275,10 +278,11 @@ def test_support_vectors_that_do_not_span_say_so():
 
 
 def test_initial_weights_outside_all_rows_stay():
-    """Rows in a plane of R^3: the third coordinate of w(0) never moves, the others are forgotten."""
+    """Rows in a plane of R^3: the third coordinate of w(0) never moves, the others fade."""
     x = np.array([[1.0, 1.0, 0.0], [1.0, -2.0, 0.0], [3.0, 0.0, 0.0], [-4.0, 1.0, 0.0]])
     k = constants_of(x, [1, 1, 1, -1], init=[5.0, -2.0, 7.0])
     assert k.spanning
+    assert k.w_out is not None
     np.testing.assert_allclose(k.w_out, [0, 0, 7], atol=EXACT)
 
 
