@@ -1,7 +1,7 @@
 """Every figure from a saved result: one function each, which reads and draws and never trains.
 
 `python -m figures` (or `make figures`) draws all whose results are there. A result folder holds
-`convergence/*.nc` (gaps saved by svmconv.results.save) and `plane/problem.npz` (arrays x, y),
+`convergence/*.nc` (gaps saved by svmconv.results.save) and `plane/problem.npz` (arrays x, y, name),
 `plane/svm.npz` (MaxMargin.save) and, if a network was trained, `plane/logits.nc` (plots.grid).
 """
 
@@ -25,7 +25,8 @@ def convergence(results: Path) -> Figure:
     files = sorted((results / "convergence").glob("*.nc"))
     if not files:
         raise DataError(f"{results / 'convergence'} holds no .nc result: run a simulation first")
-    return plots.convergence({file.stem: load(file) for file in files})
+    curves = {file.stem: load(file) for file in files}
+    return plots.convergence({c.attrs.get("title", stem): c for stem, c in curves.items()})
 
 
 def plane(results: Path) -> Figure:
@@ -34,7 +35,7 @@ def plane(results: Path) -> Figure:
     if not (folder / "problem.npz").exists():
         raise DataError(f"{folder / 'problem.npz'}: no such file: run a simulation first")
     with np.load(folder / "problem.npz", allow_pickle=False) as arrays:
-        problem = Problem(arrays["x"], arrays["y"])
+        problem = Problem(arrays["x"], arrays["y"], str(arrays.get("name", "problem")))
     svm = MaxMargin.load(folder / "svm.npz")
     logits = folder / "logits.nc"
     return plots.plane(problem, svm, load(logits)["logits"] if logits.exists() else None)

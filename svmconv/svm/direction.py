@@ -103,8 +103,8 @@ def _others_hold(
     needed = 1.0 + (reach * lengths * e + rounding) * (1 + 1e-10)
     doubtful = margins < needed[:, None]
     doubtful[row, rival] = False
-    keys = {_key(problem, x, n, k) for n, k in zip(row, rival, strict=True)}
-    return all(_key(problem, x, n, k) in keys for n, k in zip(*np.nonzero(doubtful), strict=True))
+    keys = {_key(problem, x, n, k) for n, k in zip(row.tolist(), rival.tolist(), strict=True)}
+    return all(_key(problem, x, n, k) in keys for n, k in np.argwhere(doubtful).tolist())
 
 
 def _key(problem: Problem, x: Float64[np.ndarray, "n p"], n: int, k: int) -> tuple[bytes, ...]:

@@ -33,7 +33,7 @@ FREE = 1e8
 the augmented program is then solved as the free one (and still certified as augmented)."""
 ROUNDS = 200
 SOFT_ROUNDS = 15
-NEARLY = 0.9
+NEARLY = 0.95
 """The first guess is good enough once every row has this margin."""
 SPARE = 200
 """Rows that the first working set holds beyond twice the number of weights."""

@@ -44,6 +44,8 @@ def test_two_orthogonal_support_vectors():
 def test_simplex_of_three_classes():
     """Rows e_k: W = g (I - 1/3), g' = 1 / (e^g + 2), so e^g + 2 g = 1 + t."""
     flow = sc.gradient_flow(sc.Problem(np.eye(3), ["a", "b", "c"]))
+    assert flow.w.dims == ("log1p_t", "class", "feature")
+    assert flow["class"].values.tolist() == ["a", "b", "c"]
     g = flow.w.values[1:, 0, 0] * 1.5
     np.testing.assert_allclose(
         flow.w.values[1:], g[:, None, None] * (np.eye(3) - 1 / 3), rtol=FLOW, atol=FLOW
@@ -60,9 +62,8 @@ def test_simplex_of_three_classes():
         (sc.data.half_spaces(n=1000, d=10), "none", 1.0),
         (sc.data.half_spaces(n=60, d=3, seed=1), "augmented", 4.0),
         (sc.data.planted(n=30, d=11, n_support=5, margin=1e-3), "none", 1.0),
-        (references.small_three_classes(), "none", 1.0),
     ],
-    ids=["planted", "Gaussian", "augmented", "margin 1e-3", "three classes"],
+    ids=["planted", "Gaussian", "augmented", "margin 1e-3"],
 )
 def test_residual_against_the_forecast(problem, bias, c):
     svm = sc.max_margin(problem, bias=bias, bias_scale=c)
@@ -95,8 +96,8 @@ def test_residual_notices_a_wrong_limit():
 
 @pytest.mark.parametrize(
     "problem",
-    [references.small(), sc.data.half_spaces(n=200, d=6), references.small_three_classes()],
-    ids=["planted", "Gaussian", "three classes"],
+    [references.small(), sc.data.half_spaces(n=200, d=6)],
+    ids=["planted", "Gaussian"],
 )
 def test_co_moving_and_plain_frame_agree(problem):
     moving, plain = (sc.gradient_flow(problem, 30.0, frame=f) for f in ("co-moving", "plain"))
@@ -138,7 +139,7 @@ def test_what_is_recorded_belongs_to_the_weights(bias):
     assert flow.log1p_t[-1] == np.logaddexp(0.0, 30.0)
 
 
-@pytest.mark.parametrize("c", [2.0**-40, 2.0**40, 1e-12, 1e12])
+@pytest.mark.parametrize("c", [2.0**40, 1e-12, 1e12])
 def test_rows_of_any_scale(c):
     """Rows c z: the flow is w(c^2 t) / c."""
     problem = references.small()
@@ -177,10 +178,14 @@ def test_what_no_row_sees_keeps_its_start():
     np.testing.assert_allclose(flow.w[:, 3], 0.7, rtol=4 * EPS)
 
 
-def test_sum_over_classes_is_conserved():
+def test_three_classes():
+    """The residual against the forecast from any start, and the sum over classes, conserved."""
     problem = references.small_three_classes()
     init = np.random.default_rng(3).standard_normal((3, 4))
     flow = sc.gradient_flow(problem, init=init)
+    w_hat, alpha = problem.truth
+    left = references.residual(problem, flow.w.values[-1], 1e6, w_hat, alpha)
+    assert np.linalg.norm(left) <= FLOW_RESIDUAL
     drift = flow.w.values.sum(axis=1) - init.sum(axis=0)
     size = np.abs(flow.w.values).max(axis=(1, 2))
     assert (np.abs(drift).max(axis=1) <= CONSERVED * size).all()

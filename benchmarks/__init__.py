@@ -1,0 +1,31 @@
+"""Speed and exactness beside what a user would pick instead: `python -m benchmarks [PART ...]`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Line(NamedTuple):
+    """One measurement; with a target, whether it was met."""
+
+    what: str
+    measured: str
+    target: str = ""
+    met: bool = True
+
+    def __str__(self) -> str:
+        line = f"  {self.what:45}{self.measured:55}"
+        if not self.target:
+            return line.rstrip()
+        return f"{line}target {self.target}: {'met' if self.met else 'MISSED'}"
+
+
+def timed(run: Callable[[], T]) -> tuple[float, T]:
+    """Wall-clock seconds of one call, and what it returned."""
+    start = time.perf_counter()
+    result = run()
+    return time.perf_counter() - start, result

@@ -1,0 +1,1 @@
+"""Simulations: one runnable file per experiment, whose saved results the figures are drawn from."""
