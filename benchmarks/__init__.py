@@ -18,7 +18,7 @@ class Line(NamedTuple):
     met: bool = True
 
     def __str__(self) -> str:
-        line = f"  {self.what:45}{self.measured:55}"
+        line = f"  {self.what:44} {self.measured:50} "
         if not self.target:
             return line.rstrip()
         return f"{line}target {self.target}: {'met' if self.met else 'MISSED'}"

@@ -17,7 +17,9 @@ def main(*chosen: str) -> int:
     """0 if every target was met, 1 if one was missed, 2 for a part that does not exist."""
     unknown = set(chosen) - set(PARTS)
     if unknown:
-        print(f"no part {', '.join(sorted(unknown))}: choose of {', '.join(PARTS)}", file=sys.stderr)
+        print(
+            f"no part {', '.join(sorted(unknown))}: choose of {', '.join(PARTS)}", file=sys.stderr
+        )
         return 2
     print(machine())
     missed = 0

@@ -81,7 +81,7 @@ CLAIMS = (
                 problems.shifted, Descent(NormalizedGD(0.1), 10**5), "augmented", clock="loss"
             ))),
             Case(lambda: bias_augmented(Setting(
-                problems.shifted, Descent(GD(0.5), 10**5), "augmented"
+                problems.shifted, Descent(GD(0.5), 10**6), "augmented"
             )), "undecided"),
             Case(lambda: bias_augmented(
                 Setting(problems.symmetric, bias="augmented")
