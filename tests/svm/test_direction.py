@@ -1,4 +1,4 @@
-"""The certified direction: it encloses the true angle, and refuses where its proof does not close."""
+"""The certified direction encloses the true angle, and refuses where its proof stays open."""
 
 from __future__ import annotations
 
