@@ -174,16 +174,26 @@ def simulate(preset: Preset, out: Path) -> None:
 @contextmanager
 def _all_or_nothing(out: Path) -> Iterator[Path]:
     """A folder whose FOLDERS move to `out` only once the block has ended well."""
-    for target in (out / name for name in FOLDERS):
-        if target.exists():
-            raise DataError(f"{target} exists: remove it or choose another folder with --out")
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".last_layer.") as aside:
+    _check_new(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        staging = tempfile.TemporaryDirectory(dir=out, prefix=".last_layer.")
+    except OSError as error:
+        reason = error.strerror
+        raise DataError(f"{out} cannot be written ({reason}): choose another --out") from None
+    with staging as aside:
         for name in FOLDERS:
             Path(aside, name).mkdir()
         yield Path(aside)
+        _check_new(out)  # another run may have ended meanwhile
         for name in FOLDERS:
             Path(aside, name).rename(out / name)
+
+
+def _check_new(out: Path) -> None:
+    for target in (out / name for name in FOLDERS):
+        if target.exists():
+            raise DataError(f"{target} exists: remove it or choose another folder with --out")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,9 +1,11 @@
 """The simulation on a tiny configuration; rows and features are padded to shapes others use too."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from figures import __main__ as figures
 from simulations import last_layer
@@ -14,8 +16,8 @@ from svmconv.results import load
 from svmconv.svm.result import MaxMargin
 from svmconv.svm.solve import max_margin
 
-PAIR = Config((4, 9), log_t=300.0)
-PLANE = Config((4, 9), bottleneck=2)
+PAIR = Config((4, 9), steps=100, log_t=300.0)
+PLANE = Config((4, 9), bottleneck=2, steps=100)
 TINY = Preset((PAIR,), PLANE)
 
 
@@ -67,15 +69,16 @@ def test_the_plane_holds_the_exact_svm_and_the_trained_network(results):
     assert saved.problem_id == problem.id
 
     network = load(results / "plane" / "logits.nc")
-    nearest = network.logits.sel(
-        x1=("row", problem.x[:, 0]), x2=("row", problem.x[:, 1]), method="nearest"
-    )
+    x1, x2 = (xr.DataArray(column, dims="row") for column in problem.x.T)
+    nearest = network.logits.sel(x1=x1, x2=x2, method="nearest")
     found = last_layer.trained(PLANE)
     margins = problem.signs * np.diff(found.logits(problem.x))[:, 0]
     assert (margins > 0).all()
-    step = np.hypot(*(np.ptp(network[axis]) / (network.sizes[axis] - 1) for axis in ("x1", "x2")))
+    step = np.hypot(
+        *(np.ptp(network[axis].values) / (network.sizes[axis] - 1) for axis in ("x1", "x2"))
+    )
     slope = np.linalg.norm(found.weight[1] - found.weight[0])
-    shown = problem.signs * nearest.diff("class").values.T[0]
+    shown = problem.signs * nearest.diff("class").squeeze("class").values
     # A row is at most half a diagonal from its grid point.
     np.testing.assert_array_less(abs(shown - margins), slope * step / 2 * (1 + 1e-9))
 
@@ -105,6 +108,29 @@ def test_a_failed_run_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
     assert last_layer.main(["--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == "out of digits\n"
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_run_that_another_overtook_leaves_the_other_alone(tmp_path, monkeypatch, capsys):
+    out, plane = tmp_path / "out", last_layer.plane
+
+    def overtaken(config):
+        (out / "plane").mkdir()
+        (out / "plane" / "theirs").write_text("finished first")
+        return plane(config)
+
+    monkeypatch.setattr(last_layer, "plane", overtaken)
+    assert last_layer.main(["--out", str(out)]) == 2
+    assert capsys.readouterr().err.startswith(f"{out / 'plane'} exists")
+    assert [p.name for p in out.iterdir()] == ["plane"]
+    assert files(out) == {Path("plane/theirs"): b"finished first"}
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert last_layer.main(["--out", str(tmp_path / "file")]) == 2
+    assert "choose another --out" in capsys.readouterr().err
 
 
 def test_the_figures_read_what_was_saved(results, tmp_path):
