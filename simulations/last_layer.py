@@ -52,7 +52,8 @@ class Config:
     bottleneck: int = 11
     """Penultimate units, of a linear layer; the SVM has one coordinate more, for the bias."""
     steps: int = 1_000
-    """Full batch, momentum 0.9: its geometry is that of the SVM, which Adam's is not."""
+    """Full batch, momentum 0.9: its geometry is that of the SVM, which Adam's is not. Chosen after
+    comparing angles of the plane network on digits 3, 8 with Adam 1e-2 (README)."""
     rate: float = 0.1
     log_t: float = 1e6
     """Natural log of the time up to which the last layer is followed on the frozen features."""
