@@ -30,7 +30,8 @@ from svmconv.svm.solve import max_margin
 
 Frame = Literal["co-moving", "plain"]
 _BLOCK = 8
-_MAX_STEPS = 200_000
+_MAX_STEPS = 20_000
+"""Per block; the stiffest problems measured take a few thousand in all."""
 
 
 class _Frame(NamedTuple):
@@ -38,6 +39,8 @@ class _Frame(NamedTuple):
 
     ref: Float[Array, "*w"]
     excess: Float[Array, "n j"]
+    n: Float[Array, ""]
+    """How many rows are not padding."""
     rounding: Float[Array, ""]
     """A velocity below this is only what is left of cancelling ref: v has arrived."""
 
@@ -79,13 +82,14 @@ def gradient_flow(
         scale = problem.scale
         rows = losses.rows_of(problem, bias, bias_scale, scale)
         moving = _frame(problem, rows, bias, bias_scale, frame)
+        rows, moving = _padded(rows, moving)
         start = scale * recording.initial_weights(problem, bias, bias_scale, init)
         recorder = recording.Recorder(problem, attrs, resume)
-        at, v = np.zeros(1), jnp.asarray(start)
+        at, v = np.zeros(1), start
         if resume is None:
             recorder.records.append(_observed(at, start[None], moving, rows, scale, loss))
         else:
-            at, v = resume.log1p_t.values[-1:], jnp.asarray(resume.state_v.values)
+            at, v = resume.log1p_t.values[-1:], resume.state_v.values
         left = grid[grid > at[0]]
         with recording.progress_bar(f"flow of {problem.name}", len(left)) as advance:
             for first in range(0, len(left), _BLOCK):
@@ -96,7 +100,7 @@ def gradient_flow(
                     recorder.records.append(_observed(block, vs, moving, rows, scale, loss))
                 except KeyboardInterrupt:
                     raise recording.Interrupted(recorder.dataset()) from None
-                at, v = block[-1:], jnp.asarray(vs[-1])
+                at, v = block[-1:], vs[-1]
                 advance(first + _BLOCK)
     return recorder.dataset()
 
@@ -111,6 +115,7 @@ def _frame(
         return _Frame(
             jnp.zeros(p if problem.binary else (j, p)),
             -jnp.ones((problem.n, j)),
+            jnp.asarray(float(problem.n)),
             jnp.zeros(()),
         )
     svm = max_margin(problem, bias=bias, bias_scale=bias_scale)
@@ -125,7 +130,8 @@ def _frame(
     # sum alpha |z| <= sum alpha max |z|, and sum alpha = |ref|^2
     longest = np.linalg.norm(np.asarray(rows.x)[svm.support], axis=1).max()
     rounding = 64 * np.finfo(float).eps * float(np.vdot(ref, ref)) * longest
-    return _Frame(jnp.asarray(ref), jnp.asarray(excess), jnp.asarray(rounding))
+    n = jnp.asarray(float(problem.n))
+    return _Frame(jnp.asarray(ref), jnp.asarray(excess), n, jnp.asarray(rounding))
 
 
 def _scaled_clock(log1p_t: Float64[np.ndarray, " t"], scale: float) -> Float64[np.ndarray, " t"]:
@@ -138,12 +144,12 @@ def _scaled_clock(log1p_t: Float64[np.ndarray, " t"], scale: float) -> Float64[n
 
 
 def _field(s: Any, v: Any, args: Any) -> Any:
-    rows, frame, n, loss = args
+    rows, frame, loss = args
     relative = losses.pair_margins(v, rows)
     exponent = -relative - s * frame.excess
     if loss == "logistic":
         exponent = exponent - losses.log1p_sum_exp(relative + s * (1.0 + frame.excess))[:, None]
-    return losses.combine(jnp.exp(exponent), rows) / n - frame.ref
+    return losses.combine(jnp.exp(exponent), rows) / frame.n - frame.ref
 
 
 @eqx.filter_jit
@@ -152,11 +158,10 @@ def _integrate(
     ts: Float[Array, " t_1"],
     rows: losses.Rows,
     frame: _Frame,
-    n: Float[Array, ""],
     rtol: Float[Array, ""],
     loss: Loss,
 ) -> tuple[Float[Array, "t *w"], Any]:
-    velocity = jnp.abs(_field(ts[0], v0, (rows, frame, n, loss))).max()
+    velocity = jnp.abs(_field(ts[0], v0, (rows, frame, loss))).max()
     # At rest, rounding taken as motion would only make the integrator reject every long step. What
     # is left to come is at most rounding / kappa.
     at_rest = velocity <= frame.rounding
@@ -176,7 +181,7 @@ def _integrate(
         t1=ts[-1],
         dt0=None,
         y0=v0,
-        args=(rows, frame, n),
+        args=(rows, frame),
         saveat=diffrax.SaveAt(ts=ts[1:]),
         stepsize_controller=diffrax.ClipStepSizeController(tolerances, step_ts=ts),
         max_steps=_MAX_STEPS,
@@ -187,46 +192,39 @@ def _integrate(
 
 
 def _solve(
-    v0: Float[Array, "*w"],
+    v0: Float64[np.ndarray, "*w"],
     ts: Float64[np.ndarray, " t_1"],
     rows: losses.Rows,
     frame: _Frame,
     rtol: float,
     loss: Loss,
 ) -> Float64[np.ndarray, "t *w"]:
-    n = jnp.asarray(float(rows.x.shape[0]))
-    v, rows, frame = _padded(v0, rows, frame)
-    vs, result = _integrate(v, jnp.asarray(ts), rows, frame, n, jnp.asarray(rtol), loss)
+    v = _wide(v0, rows)
+    vs, result = _integrate(v, jnp.asarray(ts), rows, frame, jnp.asarray(rtol), loss)
     if result != diffrax.RESULTS.successful:
         raise SvmconvError(
-            f"the flow stopped between ln(1 + t) = {ts[0]:.6g} and {ts[-1]:.6g} "
-            f"({_reason(result)}): ask for a smaller log_t, a larger rtol, or the "
-            "co-moving frame"
+            f"the flow stopped between ln(1 + t) = {ts[0]:.6g} and {ts[-1]:.6g}, after "
+            f"{_MAX_STEPS:,} steps or at a step too small for float64: ask for a smaller log_t, "
+            "a larger rtol, or the co-moving frame (which also tells whether the classes separate)"
         )
     return np.asarray(vs)[..., : v0.shape[-1]]
 
 
-def _reason(result: Any) -> str:
-    return str(diffrax.RESULTS[result])  # pyright: ignore[reportInvalidTypeArguments]
-
-
-def _padded(
-    v: Float[Array, "*w"], rows: losses.Rows, frame: _Frame
-) -> tuple[Float[Array, "*padded"], losses.Rows, _Frame]:
+def _padded(rows: losses.Rows, frame: _Frame) -> tuple[losses.Rows, _Frame]:
     """Zero rows and columns up to round sizes: they move nothing, and compilations are shared."""
     n, p = rows.x.shape
-    more_n = max(1024, 1 << (n - 1).bit_length()) - n
-    more_p = -p % 12
-    columns = ((0, 0),) * (v.ndim - 1) + ((0, more_p),)
-    own = None if rows.own is None else jnp.pad(rows.own, ((0, more_n), (0, 0)))
-    return (
-        jnp.pad(v, columns),
-        losses.Rows(jnp.pad(rows.x, ((0, more_n), (0, more_p))), own),
-        frame._replace(
-            ref=jnp.pad(frame.ref, columns),
-            excess=jnp.pad(frame.excess, ((0, more_n), (0, 0))),
-        ),
+    below = ((0, max(1024, 1 << (n - 1).bit_length()) - n), (0, 0))
+    wide = losses.Rows(
+        jnp.pad(rows.x, (below[0], (0, -p % 12))),
+        None if rows.own is None else jnp.pad(rows.own, below),
     )
+    return wide, frame._replace(ref=_wide(frame.ref, wide), excess=jnp.pad(frame.excess, below))
+
+
+def _wide(v: Any, rows: losses.Rows) -> Float[Array, "*padded"]:
+    """`v` with a zero for every padded column."""
+    more = rows.x.shape[1] - v.shape[-1]
+    return jnp.asarray(np.pad(v, (*((0, 0),) * (v.ndim - 1), (0, more))))
 
 
 def _observed(
@@ -237,21 +235,23 @@ def _observed(
     scale: float,
     loss: Loss,
 ) -> recording.Record:
-    clock = jnp.asarray(_scaled_clock(log1p_t, scale))
-    w, margin, log_loss = _observe(clock, jnp.asarray(vs), frame, rows, loss)
+    clock = _scaled_clock(log1p_t, scale)
+    points = [
+        _observe(jnp.asarray(s), _wide(v, rows), frame, rows, loss)
+        for s, v in zip(clock, vs, strict=True)
+    ]
+    w, margin, log_loss = (np.array(column) for column in zip(*points, strict=True))
     return recording.Record(
-        log1p_t, np.asarray(w) / scale, np.asarray(margin), np.asarray(log_loss), {"v": vs[-1]}
+        log1p_t, w[..., : vs.shape[-1]] / scale, margin, log_loss, {"v": vs[-1]}
     )
 
 
 @eqx.filter_jit
 def _observe(
-    s: Float[Array, " t"], v: Float[Array, "t *w"], frame: _Frame, rows: losses.Rows, loss: Loss
+    s: Float[Array, ""], v: Float[Array, "*w"], frame: _Frame, rows: losses.Rows, loss: Loss
 ) -> tuple[Any, Any, Any]:
-    def one(at: tuple[Any, Any]) -> tuple[Any, Any, Any]:
-        s, v = at
-        margins = losses.pair_margins(v, rows) + s * (1.0 + frame.excess)
-        w = v + s * frame.ref
-        return w, losses.smallest_margin(margins), losses.log_loss(margins, loss)
-
-    return jax.lax.map(one, (s, v))
+    margins = losses.pair_margins(v, rows) + s * (1.0 + frame.excess)
+    size = margins.shape[0]
+    margins = jnp.where(jnp.arange(size)[:, None] < frame.n, margins, jnp.inf)
+    log_loss = losses.log_loss(margins, loss) + jnp.log(size / frame.n)
+    return v + s * frame.ref, losses.smallest_margin(margins), log_loss
