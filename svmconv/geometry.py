@@ -40,8 +40,12 @@ def length(v: Directions) -> Float64[np.ndarray, "*batch"]:
 
 
 def centre(w: Float64[np.ndarray, "*batch k p"]) -> Float64[np.ndarray, "*batch k p"]:
-    """W (..., K, p) minus its mean over classes: the part of W that predictions depend on."""
-    return w - w.mean(axis=-2, keepdims=True)
+    """W (..., K, p) minus its mean over classes: the part of W that predictions depend on.
+
+    nan where a class is infinite, as every forecast is at t = 0.
+    """
+    with np.errstate(invalid="ignore"):
+        return w - w.mean(axis=-2, keepdims=True)
 
 
 def norm(w: Float64[np.ndarray, "*w"], geometry: Geometry = "l2") -> float:

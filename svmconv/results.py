@@ -68,7 +68,7 @@ def load(path: str | Path) -> xr.Dataset:
 def write_aside(path: str | Path) -> Iterator[IO[bytes]]:
     """A temporary file that takes the name `path` only once the block has ended well.
 
-    Nothing is overwritten and nothing half-written is left. Raises DataError.
+    Nothing is overwritten and nothing half-written is left. Raises DataError, a full disk included.
     """
     target = Path(path)
     check_writable(target)
@@ -78,8 +78,10 @@ def write_aside(path: str | Path) -> Iterator[IO[bytes]]:
             yield handle
         os.chmod(handle.name, 0o644)
         os.replace(handle.name, target)
-    except BaseException:
+    except BaseException as error:
         Path(handle.name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise DataError(f"{target} could not be written ({error}): free some space") from error
         raise
 
 

@@ -170,6 +170,18 @@ def test_gradients_are_those_of_the_loss(case, loss, stretch):
     np.testing.assert_allclose(losses.grad_loss(w, rows, loss), expected, atol=GRADIENT * size)
 
 
+@pytest.mark.parametrize("loss", ["logistic", "exponential"])
+@pytest.mark.parametrize("rivals", [1, 3])
+def test_pair_weights_are_the_exp_of_their_logs(loss, rivals):
+    """To all digits, at margins from -60 to 700."""
+    margins = np.linspace(-60.0, 700.0, 24 * rivals).reshape(-1, rivals)
+    margins[:, 1:] += np.where(margins[:, 1:] > 300, np.inf, 0.0)  # own classes
+    found = losses.pair_weights(jnp.asarray(margins), loss)
+    expected = np.exp(losses.log_pair_weights(jnp.asarray(margins), loss))
+    np.testing.assert_allclose(found, expected, rtol=GRADIENT)
+    assert (np.asarray(found)[np.isfinite(margins)] > 0).all()
+
+
 def test_grad_log_loss_does_not_underflow():
     """At margins (1000, 1001) only the ratio e of the two rows counts."""
     rows = losses.Rows(jnp.eye(2), None)

@@ -18,6 +18,10 @@ def axes(figure):
     return np.array(figure.axes).reshape(-1, 2)
 
 
+def legend(grid):
+    return [text.get_text() for text in grid[0, 0].figure.legends[0].get_texts()]
+
+
 def test_panels_are_the_variables_there_are():
     both = {"full": fakes.curve(), "bare": fakes.curve()[["angle", "log_loss", "floor"]]}
     assert len(axes(plots.convergence(both))) == 3
@@ -55,7 +59,9 @@ def test_floor_is_shaded_on_the_angle_only_and_noted_when_far_below():
     near = axes(plots.convergence({"run": fakes.curve(floor=1e-5)}))
     assert [len(ax.collections) for ax in near[:, 0]] == [1, 0, 0]
     assert near[0, 0].get_ylim()[0] < 1e-5
+    assert "below the certified floor" in legend(near)
     far = axes(plots.convergence({"run": fakes.curve(floor=1e-15)}))
+    assert "below the certified floor" not in legend(far)
     assert not far[0, 0].collections
     assert "1e-15" in far[0, 0].texts[0].get_text()
     assert far[0, 0].get_ylim()[0] > 1e-8

@@ -38,8 +38,9 @@ def descend(
     Returns a trajectory: dims log1p_t = ln(1 + effective rate x steps), [class,] feature; w, b,
     margin, log_loss, norm; coordinate step. With a bias the optimizer sees (w, b / sqrt c), so a
     step on b is c times a step on w. Plain optax transformations receive grad L, which underflows
-    below log L = -745; for them log1p_t counts steps and `rate` is "custom". `resume` continues
-    such a trajectory exactly as if it had never stopped.
+    below log L = -708; for them log1p_t counts steps and `rate` is "custom". `resume` continues
+    such a trajectory exactly as if it had never stopped; of a "custom" optimizer only the shapes of
+    its state can be checked, so pass the same one.
 
     Raises DataError, DivergedError, Interrupted (Ctrl-C; finished blocks kept).
     """
@@ -144,6 +145,10 @@ def _restored(fresh: Any, resume: xr.Dataset) -> Any:
     """The saved optimizer state, in the structure of a fresh one."""
     leaves, structure = jax.tree.flatten(fresh)
     names = [f"state_opt{i}" for i in range(len(leaves))]
-    if not set(names) <= set(resume.variables) or f"state_opt{len(leaves)}" in resume.variables:
+    saved = [resume[name].values for name in names if name in resume.variables]
+    same = len(saved) == len(leaves) and f"state_opt{len(leaves)}" not in resume.variables
+    if not same or any(
+        (a.shape, a.dtype) != (b.shape, b.dtype) for a, b in zip(saved, leaves, strict=True)
+    ):
         raise DataError("resume= was recorded with another optimizer: pass the same one")
-    return jax.tree.unflatten(structure, [jnp.asarray(resume[n].values) for n in names])
+    return jax.tree.unflatten(structure, [jnp.asarray(value) for value in saved])

@@ -55,6 +55,7 @@ def convergence(curves: Mapping[str, xr.Dataset], title: str = "") -> Figure:
             "the curves hold no positive angle, margin gap or residual after t = 1: there is "
             "nothing to draw"
         )
+    shaded = False
     figure = Figure(figsize=(7.2, 0.9 + 2.2 * len(panels) + 0.17 * len(curves)))
     grid = figure.subplots(len(panels), len(_VIEWS), sharex="col", sharey="row", squeeze=False)
     for name, row in zip(panels, grid, strict=True):
@@ -64,13 +65,13 @@ def convergence(curves: Mapping[str, xr.Dataset], title: str = "") -> Figure:
                 _draw_curve(ax, curve, name, view, number)
         _fit_measured(row[0], [c[name].to_numpy() for c in curves.values() if name in c])
         if name == "angle":
-            _shade_floors(row, list(curves.values()))
+            shaded = _shade_floors(row, list(curves.values()))
         row[0].set_ylabel(_PANELS[name])
     for view, column in zip(_VIEWS, grid.T, strict=True):
         _tick_powers_of_ten(column[-1], view.sign)
         column[-1].set_xlabel(view.label)
     figure.suptitle(title)
-    figure.legend(handles=_legend(curves), loc="outside lower left", ncols=1)
+    figure.legend(handles=_legend(curves, shaded), loc="outside lower left", ncols=1)
     return figure
 
 
@@ -109,22 +110,26 @@ def _fit_measured(ax: Axes, measured: list[np.ndarray]) -> None:
     ax.set_ylim(values.min() / 2, values.max() * 2)
 
 
-def _shade_floors(row: np.ndarray, curves: list[xr.Dataset]) -> None:
-    """Shade angles too small to be certified; far below every curve, a note replaces the shade."""
+def _shade_floors(row: np.ndarray, curves: list[xr.Dataset]) -> bool:
+    """Shade angles too small to be certified; far below every curve, a note replaces the shade.
+
+    Returns whether anything was shaded.
+    """
     lowest, highest = row[0].get_ylim()
     floors = [c["floor"].to_numpy() for c in curves if "floor" in c]
     top = max((float(f[f > 0].max()) for f in floors if (f > 0).any()), default=math.nan)
     if math.isnan(top):
-        return
+        return False
     if top < lowest / 1000:
         note = f"certified floor {top:.0e}, below this axis"
         row[0].text(0.02, 0.03, note, transform=row[0].transAxes, fontsize=7, color="0.35")
-        return
+        return False
     row[0].set_ylim(min(lowest, top / 10), highest)
     for view, ax in zip(_VIEWS, row, strict=True):
         for number, curve in enumerate(curves):
             if (floor := _points(curve, "floor", view)) is not None:
                 ax.fill_between(*floor, 1e-300, color=color(number), alpha=0.18, linewidth=0)
+    return True
 
 
 def _tick_powers_of_ten(ax: Axes, sign: int) -> None:
@@ -142,12 +147,13 @@ def _tick_powers_of_ten(ax: Axes, sign: int) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _legend(curves: Mapping[str, xr.Dataset]) -> list[Line2D | Patch]:
+def _legend(curves: Mapping[str, xr.Dataset], shaded: bool) -> list[Line2D | Patch]:
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=color(n), marker=marker(n), markersize=4, label=label)
         for n, label in enumerate(curves)
     ]
     if any(f"{name}_forecast" in curve for curve in curves.values() for name in _PANELS):
         handles.append(Line2D([], [], color="0.3", linestyle=_DASHES, label="forecast, not fitted"))
-    handles.append(Patch(color="0.8", label="below the certified floor"))
+    if shaded:
+        handles.append(Patch(color="0.8", label="below the certified floor"))
     return handles

@@ -13,7 +13,7 @@ from svmconv.theory.claim import Case, Claim, Control, Measurement
 from svmconv.theory.comparison import Descent, Setting, compare
 
 SIGN_DESCENT = Descent(optax.chain(optax.scale_by_sign(), optax.scale(-0.01)), 10**4)
-"""Steepest descent in l_inf: its bias is not l2. Underflow ends it near log L = -745."""
+"""Steepest descent in l_inf: its bias is not l2. Underflow ends it near log L = -708."""
 
 
 def universal_margin(setting: Setting) -> Measurement:

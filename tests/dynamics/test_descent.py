@@ -87,7 +87,7 @@ def test_normalized_gd_goes_on_where_the_loss_has_underflowed():
 
 
 def test_plain_optax_stops_where_the_loss_underflows():
-    """As documented: grad L is exactly zero once log L < -745; grad log L is not."""
+    """As documented: grad L is exactly zero once log L < -708; grad log L is not."""
     problem = references.small()
     init = 800.0 * problem.truth.w
     stuck = sc.descend(problem, optax.sgd(0.5), 10, init=init)

@@ -91,6 +91,15 @@ def test_the_start_has_no_forecast_and_no_warning():
     assert np.isfinite(gaps.angle[1])
 
 
+def test_the_start_of_three_classes_gives_no_warning_either():
+    problem = sc.Problem(np.eye(3), [0, 1, 2])
+    svm = sc.max_margin(problem)
+    run = sc.gradient_flow(problem, 1.0)
+    gaps = sc.gaps(forecast(run, sc.theory.constants(problem, svm)), svm)
+    assert np.isnan(gaps.angle[0])
+    assert np.isfinite(gaps.angle[1:]).all()
+
+
 def test_log_tau_is_exact_early_and_late():
     problem = problems.theory_example()
     times = np.array([-30.0, -1.0, 0.0, 40.0, 1e6])
