@@ -108,15 +108,19 @@ def _version(package: str) -> str:
 
 
 def _git_revision() -> str:
+    """The commit of this source, "-dirty" if any Python file differs from it.
+
+    "unknown" outside its own repository: a wheel may be installed inside somebody else's.
+    """
     try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        changed = _git("status", "--porcelain", "--", ":(top)*.py")
+        return _git("rev-parse", "--short=12", "HEAD") + "-dirty" * bool(changed)
+    except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return found.stdout.strip() or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    options = {"cwd": Path(__file__).parent, "capture_output": True, "text": True}
+    return subprocess.run(command, timeout=5, check=True, **options).stdout.strip()

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import shutil
+import subprocess
 from importlib.metadata import PackageNotFoundError
 
 import h5py
@@ -171,3 +173,27 @@ def test_provenance_names_versions_and_revision_only(monkeypatch):
 
     monkeypatch.setattr(results, "version", missing)
     assert results.provenance()["versions"]["jax"] == "not installed"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_revision_is_that_of_the_code_alone(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(
+            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True
+        )
+
+    source, data = tmp_path / "results.py", tmp_path / "data.nc"
+    source.write_text("a = 1")
+    data.write_text("1")
+    monkeypatch.setattr(results, "__file__", str(source))
+    git("init")
+    assert results.provenance()["git"] == "unknown"  # a package inside somebody else's repository
+    git("add", ".")
+    git("commit", "-m", "all")
+    revision = results.provenance()["git"]
+    assert len(revision) == 12
+    data.unlink()
+    assert results.provenance()["git"] == revision
+    source.write_text("a = 2")
+    assert results.provenance()["git"] == f"{revision}-dirty"
