@@ -8,11 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from svmconv import data
+from svmconv.dynamics import recording
+from svmconv.dynamics.flow import gradient_flow
+from svmconv.dynamics.recording import stacked
 from svmconv.svm.solve import max_margin
 from svmconv.theory import derived
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Quantity
-from svmconv.theory.comparison import Comparison, Setting
+from svmconv.theory.comparison import Comparison, Flow, Setting, compare
 from tests.theory import runs
 
 ALL = (
@@ -32,6 +36,16 @@ def assert_honest(c: Comparison) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_bars_are_honest(seed, log_t):
     assert_honest(runs.flow(seed, log_t, *runs.GENERIC[seed % 3]))
+
+
+def test_the_integrator_bar_covers_a_run_on_a_finer_grid(monkeypatch):
+    """Recorded times bound the steps of run and rerun alike, so their difference could say too
+    little. Two supports in R^4: what the steps lose outside the span never decays."""
+    problem = data.planted(n=40, d=4, n_support=2)
+    c = compare(Setting(lambda: problem, Flow(1e4)))
+    monkeypatch.setattr(recording, "POINTS", 4 * recording.POINTS)
+    finer = gradient_flow(problem, 1e4, rtol=1e-12)
+    assert 0 < np.linalg.norm(c.weights[-1] - stacked(finer)[-1]) <= c.rounding
 
 
 @pytest.mark.slow
