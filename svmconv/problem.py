@@ -129,6 +129,17 @@ class Problem:
         return f"Problem({self.name!r}, n={self.n}, d={self.d}, rows per class {{{counts}}})"
 
 
+LARGEST = 1e75
+"""Rows up to this size, and down to its inverse: duals are as large as their inverse square, and
+certificates square those."""
+
+
+def check_problem(problem: object) -> None:
+    """Raise DataError unless it is a Problem."""
+    if not isinstance(problem, Problem):
+        raise DataError(f"expected a Problem, got a {type(problem).__name__}: sc.Problem(x, y)")
+
+
 def check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise DataError, naming the choices, unless value is one of them."""
     if value not in choices:
@@ -138,8 +149,10 @@ def check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
 def _features(x: Any) -> Float64[np.ndarray, "n d"]:
     try:
         given = np.asarray(x)
-    except ValueError as error:
-        raise DataError(f"x is not a rectangular array of numbers ({error})") from None
+    except ValueError:
+        raise DataError(
+            "x is not a rectangular array of numbers: give every row the same number of features"
+        ) from None
     if given.dtype.kind not in "biuf":
         raise DataError(f"x must hold real numbers, got an array of dtype {given.dtype}")
     if given.ndim != 2:
@@ -158,6 +171,12 @@ def _features(x: Any) -> Float64[np.ndarray, "n d"]:
         raise DataError(
             f"x has {int(bad.sum())} NaN or infinite values, the first at row {row}, feature "
             f"{column}: drop or replace them"
+        )
+    largest = float(np.abs(features).max())
+    if largest and not 1 / LARGEST <= largest <= LARGEST:
+        raise DataError(
+            f"the largest entry of x is {largest:.3g}, and its square or the SVM's would leave "
+            "float64: rescale x to a size near 1"
         )
     return features
 

@@ -72,7 +72,12 @@ def write_aside(path: str | Path) -> Iterator[IO[bytes]]:
     """
     target = Path(path)
     check_writable(target)
-    handle = tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False)
+    try:
+        handle = tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name}.", delete=False
+        )
+    except OSError:
+        raise DataError(f"{target.parent} cannot be written: choose another folder") from None
     try:
         with handle:
             yield handle

@@ -75,10 +75,15 @@ class Solve:
 
     def run(self) -> int:
         """0; the SVM is printed and, with --out, saved for MaxMargin.load."""
+        from svmconv.errors import DataError
         from svmconv.results import check_writable
 
         if self.out is not None:
+            if self.out.suffix != ".npz":
+                raise DataError(f"--out {self.out}: the name must end in .npz")
             check_writable(self.out)
+        if self.bias_scale != 1.0 and self.bias != "augmented":
+            raise DataError("--bias-scale acts on --bias augmented only: give both or neither")
         from svmconv.cli.files import read_arrays
         from svmconv.cli.terminal import show, svm_table
         from svmconv.problem import Problem

@@ -16,7 +16,7 @@ from svmconv import losses
 from svmconv.dynamics import recording
 from svmconv.errors import DataError, DivergedError
 from svmconv.optimizers import Optimizer
-from svmconv.problem import Bias, Loss, Problem, check_choice
+from svmconv.problem import Bias, Loss, Problem, check_choice, check_problem
 
 _BLOCK_WORK = 3e8
 """Row-features per uninterrupted block: about a second, so that Ctrl-C is heard."""
@@ -44,6 +44,7 @@ def descend(
 
     Raises DataError, DivergedError, Interrupted (Ctrl-C; finished blocks kept).
     """
+    check_problem(problem)
     recording.check_bias(bias)
     check_choice("loss", loss, get_args(Loss))
     if loss == "exponential" and not problem.binary:

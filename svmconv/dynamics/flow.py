@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Float64
 from svmconv import losses
 from svmconv.dynamics import recording
 from svmconv.errors import DataError, SvmconvError
-from svmconv.problem import Bias, Loss, Problem, check_choice
+from svmconv.problem import Bias, Loss, Problem, check_choice, check_problem
 from svmconv.svm.rows import SignedRows
 from svmconv.svm.solve import max_margin
 
@@ -64,6 +64,7 @@ def gradient_flow(
     but stalls where rtol is below the round-off of w. Raises DataError, NotSeparableError
     (co-moving frame), SvmconvError when the integrator gives up, Interrupted on Ctrl-C.
     """
+    check_problem(problem)
     recording.check_bias(bias)
     check_choice("loss", loss, get_args(Loss))
     check_choice("frame", frame, get_args(Frame))

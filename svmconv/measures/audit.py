@@ -34,7 +34,8 @@ class Audit:
     errors: int
     """Rows that the layer misclassifies (ties count)."""
     support_overlap: float
-    """Share of the |S| rows of highest loss that are support vectors (of the first SVM)."""
+    """Share of the |S| rows of highest loss that are support vectors of the first SVM, or as near
+    (copies of one, of which a solver names but one)."""
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def audit(features: Any, labels: Any, weight: Any, bias: Any = None) -> Audit:
         svms=svms,
         gaps=xr.concat(rows, xr.Variable("against", list(kinds)), combine_attrs="drop"),
         errors=errors,
-        support_overlap=float(np.isin(hardest, first.support).mean()),
+        support_overlap=float(np.isin(hardest, first.active).mean()),
         warnings=noted,
     )
 
@@ -167,6 +168,8 @@ def _transposed(problem: Problem, weight: Any, bias: Any, errors: int) -> tuple[
     given = np.asarray(weight, dtype=np.float64)
     if errors == 0 or given.shape != (problem.n_classes, problem.d) or problem.d != len(given):
         return ()
+    if problem.binary and np.array_equal(*given.T):
+        return ()  # no direction is left
     w, b = _reduced(problem, *_layer(problem, given.T, bias))
     if (_evaluate(problem, w, b)[0] <= 0).any():
         return ()

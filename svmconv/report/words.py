@@ -45,4 +45,4 @@ def numbers(q: Quantity) -> tuple[str, str, str, str]:
 def time_range(log_t: tuple[float, float]) -> str:
     """The range of times as powers of ten: t may be 10^434294."""
     low, high = (log / math.log(10.0) for log in log_t)
-    return f"t = 10^{low:.4g} to 10^{high:.6g}"
+    return f"t = 10^{low:.6g} to 10^{high:.6g}"

@@ -101,14 +101,16 @@ def check_infeasible(
 ) -> float:
     """How far the convex combination of signed rows (and signs, with a bias) is from zero.
 
-    The larger of |sum weights x row| / max |row| and, with a bias, |sum weights x sign|. Zero
-    proves that nothing separates the classes. Raises DataError unless weights > 0 have sum 1.
+    The larger of |sum weights x row| / max |row|, every feature in units of its largest entry, and,
+    with a bias, |sum weights x sign|. Zero proves that nothing separates the classes. Raises
+    DataError unless weights > 0 have sum 1.
     """
     if not (weights > 0).all() or abs(math.fsum(weights) - 1.0) > 1e-12:
         raise DataError("the weights must be positive and sum to one")
     if (rivals is None) != problem.binary:
         raise DataError("rivals are needed for more than two classes, and only then")
-    x = problem.x[rows] / problem.scale
+    entries = np.abs(problem.x).max(axis=0)
+    x = problem.x[rows] / np.where(entries > 0, entries, 1.0)
     largest = float(np.linalg.norm(x, axis=1).max()) or 1.0
     if rivals is None:
         coefficients = (weights * problem.signs[rows])[:, None]

@@ -7,6 +7,7 @@ rounds end.
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import get_args
@@ -16,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 from svmconv.errors import CertificateError, DataError, NotSeparableError
 from svmconv.geometry import norm
-from svmconv.problem import Bias, Geometry, Problem, check_choice
+from svmconv.problem import Bias, Geometry, Problem, check_choice, check_problem
 from svmconv.svm import programs
 from svmconv.svm.certificate import certify, check_infeasible
 from svmconv.svm.direction import direction_bound
@@ -39,6 +40,9 @@ SPARE = 200
 """Rows that the first working set holds beyond twice the number of weights."""
 SLACK = 1.3
 """A row of the working set with zero dual and a margin above this is dropped."""
+ZERO = 1e-13
+"""A combination of rows this small is zero to rounding: its null vector errs by EPS a row, and
+there are up to a thousand."""
 TIGHT = 1e-9
 """A row is active if its margin exceeds 1 by no more than this."""
 BLAS = ThreadpoolController()
@@ -60,6 +64,7 @@ def max_margin(
     Raises NotSeparableError, with a combination of rows that proves it; CertificateError if the
     bounds stay further apart than 1e-9; DataError on unknown or unavailable options.
     """
+    check_problem(problem)
     check_choice("bias", bias, get_args(Bias))
     check_choice("geometry", geometry, get_args(Geometry))
     if geometry != "l2":
@@ -120,7 +125,7 @@ def _first_rows(rows: SignedRows) -> Pairs:
     guess, hardness = np.zeros(size), 0.0
     for _ in range(SOFT_ROUNDS):
         a, c = rows.take(working)
-        hardness = hardness or 10.0 / float(np.mean(np.einsum("ij,ij->i", a, a)))
+        hardness = hardness or 10.0 / (float(np.mean(np.einsum("ij,ij->i", a, a))) or 1.0)
         guess = soften(a, c, guess, hardness)
         margins = rows.margins(guess[: rows.size], guess[rows.size :])
         if margins.min() > NEARLY:
@@ -224,7 +229,7 @@ def _result(
     found = MaxMargin(
         w=w,
         b=intercept,
-        margin=scale / norm(answer.v),
+        margin=float(np.clip(scale / norm(answer.v), certificate.lower, certificate.upper)),
         alpha=alpha,
         support=np.flatnonzero(alpha if problem.binary else alpha.any(axis=1)),
         active=np.flatnonzero(margins.min(axis=1) <= 1.0 + TIGHT),
@@ -244,19 +249,22 @@ def _not_separable(rows: SignedRows, bias: Bias, working: Pairs, weights: np.nda
     """The error that carries the proof, checked by the certificate's own arithmetic."""
     problem = rows.problem
     a, c = rows.take(working)
-    sharp = sharpen(np.hstack([a, c]), weights)
-    weights = weights / weights.sum() if sharp is None else sharp
-    used = np.flatnonzero(weights)
-    order = used[np.argsort(working[used])]
-    row, k = np.divmod(working[order], rows.rivals)
-    rivals = None if problem.binary else k
-    residual = check_infeasible(problem, row, weights[order], rivals, bias=bias)
-    if residual > 1e-9:
+    residual, row, rivals = math.inf, working, None
+    for sharp in (sharpen(np.hstack([a, c]), weights), zero_combination(a, c)):
+        if sharp is None or residual <= ZERO:
+            continue
+        used = np.flatnonzero(sharp)
+        order = used[np.argsort(working[used])]
+        row, k = np.divmod(working[order], rows.rivals)
+        rivals, weights = None if problem.binary else k, sharp[order]
+        residual = check_infeasible(problem, row, weights, rivals, bias=bias)
+    if residual > ZERO:
         return CertificateError(
-            "the classes look non-separable but no combination of rows proves it to rounding: the "
-            "margin is too small for float64; rescale the features",
+            "the classes look non-separable, but no combination of rows is zero to rounding: the "
+            "margin is too small beside the features for float64; subtract from every feature its "
+            "mean (with a bias), or rescale it",
             lower=0.0,
-            upper=float("inf"),
+            upper=math.inf,
         )
     first = ", ".join(map(str, np.unique(row)[:5])) + (", ..." if len(np.unique(row)) > 5 else "")
     advice = "drop or relabel some of them"
@@ -266,7 +274,7 @@ def _not_separable(rows: SignedRows, bias: Bias, working: Pairs, weights: np.nda
         f"the classes cannot be separated{' through the origin' if bias == 'none' else ''}: a "
         f"convex combination of {len(np.unique(row))} signed rows is zero (rows {first}); {advice}",
         rows=row,
-        weights=weights[order],
+        weights=weights,
         residual=residual,
         rivals=rivals,
     )

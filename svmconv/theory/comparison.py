@@ -33,7 +33,7 @@ from svmconv.svm.rows import SignedRows
 from svmconv.svm.solve import max_margin
 from svmconv.theory import tolerances
 from svmconv.theory.constants import Constants, constants
-from svmconv.theory.forecast import forecast, forecast_weights, log_tau, out
+from svmconv.theory.forecast import forecast, forecast_weights, log_tau, out, outside
 
 EPS = float(np.finfo(np.float64).eps)
 RTOL = 1e-8
@@ -99,8 +99,27 @@ class Comparison:
 
     @cached_property
     def w_out(self) -> Float64[np.ndarray, "*w"]:
-        """The weights outside span(S): predicted if S spans the rows, else measured."""
-        return out(self.run, self.constants)
+        """The weights outside span(S): predicted if S spans the rows, else measured earlier on."""
+        return out(self.run, self.constants, self.clock)
+
+    @cached_property
+    def drift(self) -> float:
+        """How far w_out may still move after it was measured, as a length.
+
+        w_out(s) - w_out(inf) = f(s) decays like exp(-(theta - 1) s), the slowest row off S. What is
+        seen at earlier times s is f(s) - f(h), h = 3 end / 4, hence |f(h)| <= 3 max over
+        s in [h/2, 3h/4] of |f(s) - f(h)| q / (1 - q), q = exp(-(theta - 1) (h - s)).
+        """
+        if self.constants.w_out is not None:
+            return 0.0
+        s, h = self.clock, 0.75 * self.clock[-1]
+        early = (s >= h / 2) & (s <= 0.75 * h)
+        if not (early.any() and self.settled):
+            return float("inf")
+        moved = outside(self.weights[early], self.constants) - self.w_out
+        log_q = -(self.constants.theta - 1.0) * (h - s[early])
+        bound = length(moved.reshape(len(moved), -1)) * np.exp(log_q) / -np.expm1(log_q)
+        return 3.0 * float(bound.max()) + self.rounding
 
     @cached_property
     def residual(self) -> Float64[np.ndarray, "t *w"]:

@@ -34,8 +34,9 @@ def forecast(
     `clock` is ln tau of every recording, by default ln(rate x t) of the trajectory; give
     -ln(gamma^2 L) for methods whose time is not that of the flow (normalized GD).
 
-    Where the support vectors do not span the rows, w_out is taken from the trajectory's end, the
-    one number theory leaves open. Raises DataError when the rates differ.
+    Where the support vectors do not span the rows, w_out, which theory leaves open, is read from
+    the trajectory at three quarters of its clock: that it stays there is part of the claim.
+    Raises DataError when the rates differ.
     """
     if clock is None and trajectory.attrs["rate"] != constants.rate:
         raise DataError(
@@ -43,7 +44,7 @@ def forecast(
             "pass rate= the optimizer's effective_rate"
         )
     s = log_tau(trajectory) if clock is None else clock
-    weights = forecast_weights(s, constants) + out(trajectory, constants)
+    weights = forecast_weights(s, constants) + out(trajectory, constants, s)
     augmented = trajectory.attrs["bias"] == "augmented"
     w = weights[..., :-1] if augmented else weights
     b = weights[..., -1] * np.sqrt(trajectory.attrs["bias_scale"])
@@ -64,11 +65,21 @@ def forecast_weights(
     return s * constants.u / constants.gamma + constants.w_tilde
 
 
-def out(trajectory: xr.Dataset, constants: Constants) -> Float64[np.ndarray, "*w"]:
-    """w_out: predicted where the support vectors span, else measured at the end of the run."""
+def out(
+    trajectory: xr.Dataset, constants: Constants, clock: Float64[np.ndarray, " t"]
+) -> Float64[np.ndarray, "*w"]:
+    """w_out: predicted where the support vectors span, else measured at 3/4 of the clock."""
     if constants.w_out is not None:
         return constants.w_out
-    # Less its component along w_hat, |w| being 1e6 and more: else rounding would be all of it.
-    last = stacked(trajectory)[-1]
-    last = last - float(np.vdot(last, constants.u)) * constants.u
-    return last - constants.inside(last)
+    at = max(0, int(np.searchsorted(clock, 0.75 * clock[-1], side="right")) - 1)
+    return outside(stacked(trajectory)[[at]], constants)[0]
+
+
+def outside(
+    weights: Float64[np.ndarray, "t *w"], constants: Constants
+) -> Float64[np.ndarray, "t *w"]:
+    """(I - P_S) w of every recording."""
+    # Less the component along w_hat first: |w| is 1e6 and more, its rounding would be all of it.
+    along = np.tensordot(weights, constants.u, axes=constants.u.ndim)
+    across = weights - along.reshape(-1, *[1] * constants.u.ndim) * constants.u
+    return across - constants.inside(across)

@@ -4,15 +4,16 @@ Every function reads a Comparison at the end of its run. With the remainder r = 
 into r.u (at most `along_error`, a) and the rest (at most `across_error`, x; it moves a supporting
 margin by at most `swing`), to first order and with |w_perp|^2 = |v_bar|^2 + |w_out|^2 (derived):
 
-    angle                (x + |w_perp| a / |w|) / |w|
-    gamma |w| - margin   swing + bend,  bend = gamma (x + |w_perp| a / |w|) |w_perp| / |w|
+    angle                (x + drift + |w_perp| a / |w|) / |w|
+    gamma |w| - margin   swing + bend,  bend = gamma |w_perp| x the error bar of the angle
     gamma |w| + ln NL    bend + swing^2 + what rows off S and the logistic tail add to the loss
     ln (L tau)           gamma a + swing^2 + the same
     ln dual              swing + gamma a
 
-because r along u moves |w| and every supporting margin alike, and sum p z = gamma u lets r across u
-enter the loss only squared. The certificate adds its angle bound where a direction is compared,
-and its relative gap where only gamma is.
+drift being what w_out, measured at 3/4 of the run, may still move. For r along u moves |w| and
+every supporting margin alike, and sum p z = gamma u lets r across u enter the loss only squared.
+The certificate adds its angle bound where a direction is compared, and its relative gap where only
+gamma is.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def margin_gap(c: Comparison) -> Quantity:
 
 
 def loss_constant(c: Comparison) -> Quantity:
-    """L tau against 1 / gamma^2 (mean loss)."""
+    """L tau against 1 / gamma^2 (mean loss); a tautology where tau is read from the loss."""
+    assert c.setting.clock == "time"
     predicted = 1.0 / c.constants.gamma**2
     log_measured = float(c.run.log_loss[-1]) + float(c.clock[-1])
     relative = np.expm1(c.constants.gamma * c.along_error + c.swing**2)
@@ -128,7 +130,7 @@ def offset(c: Comparison) -> Quantity:
 
 def turn(c: Comparison) -> float:
     """Error bar of the angle, radians, certificate not counted."""
-    return (c.across_error + w_perp(c) * c.along_error / c.norm) / c.norm
+    return (c.across_error + c.drift + w_perp(c) * c.along_error / c.norm) / c.norm
 
 
 def bend(c: Comparison) -> float:
@@ -155,7 +157,7 @@ def classical_margin(c: Comparison) -> Quantity:
     """min y (w.x + b) / |w|, the margin that the classical SVM would make largest."""
     predicted, measured = (_margin_of_w(c, run) for run in (c.forecast_run, c.run))
     length = _length_of_w(c.run)
-    error = (c.reach + abs(predicted)) * (c.error + c.floor) / length
+    error = (c.reach + abs(predicted)) * (c.error + c.drift + c.floor) / length
     return Quantity("min y(w.x+b)/|w|", predicted, measured, error, c.tolerance * abs(predicted))
 
 
@@ -163,7 +165,7 @@ def intercept(c: Comparison) -> Quantity:
     """b / |w| (K classes: its largest component) against the forecast."""
     predicted, measured = (_intercept_of(c, run) for run in (c.forecast_run, c.run))
     root = float(np.sqrt(c.setting.bias_scale))
-    error = (root + abs(predicted)) * (c.error + c.floor) / _length_of_w(c.run)
+    error = (root + abs(predicted)) * (c.error + c.drift + c.floor) / _length_of_w(c.run)
     return Quantity("b/|w|", predicted, measured, error, c.tolerance * abs(predicted))
 
 

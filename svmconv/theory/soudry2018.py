@@ -100,7 +100,7 @@ CLAIMS = (
         "soudry2018-loss",
         SOURCE.format("5"),
         "The mean loss falls like 1 / (gamma^2 tau).",
-        _cases(loss, FIVE, PARTIAL, FULL, DEPENDENT, HARD, STEPS),
+        _cases(loss, FIVE, PARTIAL, FULL, DEPENDENT, HARD, HARD_RESOLVED, STEPS),
     ),
     Claim(
         "soudry2018-duals",

@@ -192,3 +192,15 @@ def test_string_labels_survive_json():
 
 def test_the_public_name_is_this_function():
     assert sc.audit is audit_function
+
+
+def test_a_square_layer_whose_transpose_has_no_direction():
+    x, y = [[1.0, 2.0], [2.0, 1.0], [-1.0, -2.0], [-2.0, -1.5]], [1, 1, 0, 0]
+    found = sc.audit(x, y, [[1.0, 1.0], [-1.0, -1.0]])
+    assert (found.errors, found.warnings) == (4, ())
+
+
+def test_copies_of_a_support_vector_count_as_one():
+    x, y = np.array([[1.0, 2.0], [1.0, 2.0], [-1.0, -2.0], [-3.0, -5.0]]), [1, 1, 0, 0]
+    w = sc.max_margin(sc.Problem(x, y)).w
+    assert sc.audit(x, y, w).support_overlap == 1.0

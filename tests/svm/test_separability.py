@@ -113,3 +113,27 @@ def test_separable_rows_are_not_refused_by_a_hair():
     x = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 1e-6], [0.0, 5.0]])
     svm = sc.max_margin(sc.Problem(x, [0, 0, 1, 1]), bias="free")
     assert svm.margin == pytest.approx(0.5e-6, rel=1e-9)
+
+
+@pytest.mark.parametrize("bias", BIASES)
+def test_all_rows_zero(bias):
+    refused(sc.Problem(np.zeros((4, 2)), [0, 0, 1, 1]), bias)
+
+
+@pytest.mark.parametrize(
+    ("x", "bias"),
+    [
+        (np.r_[1e12 + np.arange(5.0), 1e12 + 10 + np.arange(5.0)][:, None], "free"),
+        ([[1, 1e-11], [-1, 1e-11], [0.3, 2]] @ np.array([[0.8, 0.6], [-0.6, 0.8]]), "none"),
+        (np.c_[np.random.default_rng(0).standard_normal((40, 2)), np.tile([-1e-12, 1e-12], 20)],
+         "none"),
+    ],
+    ids=["offset", "thin", "one tiny feature"],
+)  # fmt: skip
+def test_separable_with_a_margin_beyond_float64_is_never_called_non_separable(x, bias):
+    """Each is separable, exactly: by 1e12 + 7, along (0, 1) before the rotation, by feature 3."""
+    y = {10: np.repeat([0, 1], 5), 3: [1, 1, 1], 40: np.tile([0, 1], 20)}[len(x)]
+    if len(x) == 3:  # one class would do through the origin; a mirrored row makes two
+        x, y = np.vstack([x, -x[:1]]), [1, 1, 1, 0]
+    with pytest.raises(sc.CertificateError, match="rescale"):
+        sc.max_margin(sc.Problem(x, y), bias=bias)

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from svmconv import data
 from svmconv.dynamics import recording
 from svmconv.dynamics.flow import gradient_flow
 from svmconv.dynamics.recording import stacked
 from svmconv.svm.solve import max_margin
-from svmconv.theory import derived
+from svmconv.theory import derived, problems
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Quantity
 from svmconv.theory.comparison import Comparison, Flow, Setting, compare
@@ -46,6 +47,26 @@ def test_the_integrator_bar_covers_a_run_on_a_finer_grid(monkeypatch):
     monkeypatch.setattr(recording, "POINTS", 4 * recording.POINTS)
     finer = gradient_flow(problem, 1e4, rtol=1e-12)
     assert 0 < np.linalg.norm(c.weights[-1] - stacked(finer)[-1]) <= c.rounding
+
+
+def tilted(run, away):
+    """A run that goes to another direction: w + |w| `away`, `away` outside span(S)."""
+    return run.assign(w=run.w + run.norm * xr.DataArray(away, dims="feature"))
+
+
+@pytest.mark.parametrize("tilt", [1e-6, 0.1, 1.0])
+def test_a_direction_off_the_svm_outside_the_span_is_contradicted(tilt):
+    """No margin of a support vector moves, so only what w_out was a quarter earlier tells."""
+    c = compare(Setting(problems.five_rows))
+    rng = np.random.default_rng(0)
+    away = rng.standard_normal(4)
+    away = tilt * (away - c.constants.inside(away))
+    broken = replace(c, run=tilted(c.run, away), coarse=tilted(c.coarse, away))
+    assert q.direction(c).verdict == "holds"
+    assert q.direction(broken).verdict == "contradicted"
+    if tilt >= 0.1:
+        assert q.scaled_gap(broken).verdict == "contradicted"
+        assert q.margin_gap(broken).verdict == "contradicted"
 
 
 @pytest.mark.slow
