@@ -42,7 +42,7 @@ def test_table_fits_and_says_everything(width):
             m = case.measurement
             assert f"{m.problem}, bias none, gradient flow" in flat
             assert m.control.hypothesis in flat
-    assert "t = 10^0.8686 to 10^434294, kappa 0.5" in flat
+    assert "t = 10^0.868589 to 10^434294, kappa 0.5" in flat
     assert "undecided (as expected)" in flat
     assert "contradicted (expected: holds)" in flat
     assert "CONTROL NOT REFUTED: a control that nothing refutes (holds)" in flat
