@@ -10,9 +10,10 @@ Let gamma be the largest value of min <pair row, weights> over weights of norm 1
 
 With the free bias only w has a norm, and the upper bound needs sum_i a_i c_i = 0 (c_i = y_i, or
 e_y - e_k for K classes). A remainder rho is cancelled by pairs that lead from a class with too
-little to one with too much: |rho|_1 / 2 of mass for K classes, |rho| for two, each row no longer
-than the largest. Hence gamma <= (|Z^T a| + mass max|z|) / sum a, whatever rho. The augmented margin
-is no larger than the free one, so this bounds it too, and better where the bias costs little.
+little to one with too much: |rho|_1 / 2 of mass for K classes, |rho| for two, put on the shortest
+row of the class with too little. Hence gamma <= (|Z^T a| + mass |z|) / sum a, whatever rho. The
+augmented margin is no larger than the free one, so this bounds it too, and better where the bias
+costs little.
 
 Rounding: a dot product of p terms errs by at most p u sum|x_j v_j| (Higham, Accuracy and Stability,
 section 3.1), used to set aside the rows that cannot be the smallest. The others, and Z^T a, are
@@ -175,7 +176,7 @@ def _smallest_margin(
 def _dual_bound(
     problem: Problem, alpha: Float64[np.ndarray, "*alpha"], bias: Bias, bias_scale: float
 ) -> float:
-    """(|Z^T a| + mass max|z|) / sum a, rounded up; inf without duals."""
+    """(|Z^T a| + mass |z|) / sum a, rounded up; inf without duals."""
     total = math.fsum(alpha[alpha > 0]) * (1 - 2 * U)
     if total <= 0:
         return math.inf
@@ -189,9 +190,13 @@ def _dual_bound(
         biases = np.array(sums) * math.sqrt(bias_scale) * (1 + 2 * U) * (bias == "augmented")
         bound = _norm(np.append(np.concatenate(vector), biases))
     if bias != "none":
-        longest = math.sqrt(float(np.einsum("ij,ij->i", problem.x, problem.x).max()))
+        squares = np.einsum("ij,ij->i", problem.x, problem.x)
+        # any class may be the one with too little: the longest of their shortest rows will do
+        shortest = np.full(problem.n_classes, np.inf)
+        np.minimum.at(shortest, problem.index, squares)
         mass = sums[0] if problem.binary else math.fsum(sums) / 2.0 * math.sqrt(2.0)
-        bound = min(bound, _norm(np.concatenate(vector)) + mass * longest * (1 + 1e-10))
+        moved = mass * math.sqrt(float(shortest.max())) * (1 + 1e-10)
+        bound = min(bound, _norm(np.concatenate(vector)) + moved)
     return bound / total * (1 + 16 * U)
 
 

@@ -21,6 +21,8 @@ from jaxtyping import Float64, Int
 from scipy.linalg import qr_delete, qr_insert
 from scipy.linalg.lapack import dtrtrs
 
+from svmconv.svm.separability import sharpen
+
 DEPENDENT = 1e-10
 """A row is dependent on the active ones if less than this part of it lies outside their span."""
 ZERO = 1e-12
@@ -33,6 +35,8 @@ PROXIMAL = 100
 """Most proximal steps; two or three are usual."""
 DELTA = 1e-3
 """Square root of the proximal weight, relative to |v|."""
+GROWN = (1.0, 1e3, 1e6)
+"""Factors of DELTA to try: where rows differ in size, |v| is not known beforehand."""
 
 
 class Polished(NamedTuple):
@@ -55,20 +59,39 @@ def polish(
     a: Float64[np.ndarray, "m s"],
     c: Float64[np.ndarray, "m q"],
     alpha: Float64[np.ndarray, " m"],
+    r: Float64[np.ndarray, " m"] | None = None,
 ) -> Polished | None:
-    """min |v|^2 / 2 s.t. a v + c u >= 1, started from the duals `alpha` (any guess will do).
+    """min |v|^2 / 2 s.t. a v + c u >= r (by default 1), from the duals `alpha` (any guess will do).
 
     None if it did not converge within its iteration limit; raises Infeasible.
     """
+    r = np.ones(len(a)) if r is None else r
+    delta = DELTA * float(np.sqrt(alpha.sum()) or 1.0 / (np.linalg.norm(a, axis=1).max() or 1.0))
+    for grown in GROWN:
+        try:
+            return _proximal(a, c, alpha, r, delta * grown)
+        except Infeasible as proof:
+            # beside a short row a free column that is too long looks like all there is
+            if not c.shape[1] or grown == GROWN[-1] or sharpen(a, c, proof.weights) is not None:
+                raise
+    return None
+
+
+def _proximal(
+    a: Float64[np.ndarray, "m s"],
+    c: Float64[np.ndarray, "m q"],
+    alpha: Float64[np.ndarray, " m"],
+    r: Float64[np.ndarray, " m"],
+    delta: float,
+) -> Polished | None:
+    """Proximal steps of weight delta^2 until the duals balance; one step without a free bias."""
     q = c.shape[1]
-    length = np.sqrt(alpha.sum()) or 1.0 / (np.linalg.norm(a, axis=1).max() or 1.0)
-    delta = DELTA * float(length)
     active = ActiveSet(np.hstack([a, c / delta]) if q else a)
     u = np.zeros(q)
     order = np.flatnonzero(alpha > ZERO * alpha.max())
     order = order[np.argsort(-alpha[order], kind="stable")]
     for _ in range(PROXIMAL):
-        if not active.solve(1.0 - c @ u, order):
+        if not active.solve(r - c @ u, order):
             return None
         order = np.asarray(active.index)
         step = active.f[a.shape[1] :] / delta
@@ -77,6 +100,18 @@ def polish(
             break
     # where rounding stops the steps from shrinking further, the certificate judges
     return Polished(active.f[: a.shape[1]], u, _balanced(c, active.alpha))
+
+
+def rounding_slack(
+    a: Float64[np.ndarray, "m s"], c: Float64[np.ndarray, "m q"], answer: Polished
+) -> Float64[np.ndarray, " m"]:
+    """Room for the rounding of v and u in every margin.
+
+    Margins of 1 + room stay above 1 when v is rounded, and cost no more than that: |v|^2 = r.alpha
+    grows by the fraction EPS |v| sum alpha |a| / |v|^2, a few EPS however long a row may be.
+    """
+    size = np.linalg.norm(a, axis=1) * np.linalg.norm(answer.v)
+    return 2.0 * np.finfo(np.float64).eps * (size + np.abs(c) @ np.abs(answer.u))
 
 
 def _balanced(

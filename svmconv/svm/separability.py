@@ -12,15 +12,19 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.optimize import linprog
 
+ZERO = 1e-13
+"""A combination of rows this small is zero to rounding: its null vector errs by EPS a row, and
+there are up to a thousand."""
+
 
 def zero_combination(
     a: Float64[np.ndarray, "m s"], c: Float64[np.ndarray, "m q"]
 ) -> Float64[np.ndarray, " m"] | None:
-    """weights >= 0, sum 1, with weights (a, c) = 0; None if the linear program finds none."""
+    """weights >= 0, sum 1, with weights (a, c) = 0 to rounding; None if no such are found."""
     rows = _levelled(np.hstack([a, c]))
     sizes = np.linalg.norm(rows, axis=1)
     if not sizes.all():
-        return sharpen(rows, (sizes == 0).astype(float))
+        return sharpen(a, c, (sizes == 0).astype(float))
     unit = rows / sizes[:, None]
     found = linprog(
         np.zeros(len(rows)),
@@ -31,16 +35,18 @@ def zero_combination(
     )
     if found.status != 0:
         return None
-    weights = found.x / sizes
-    return sharpen(rows, weights / weights.sum())
+    return sharpen(a, c, found.x / sizes)
 
 
 def sharpen(
-    rows: Float64[np.ndarray, "m s"], weights: Float64[np.ndarray, " m"]
+    a: Float64[np.ndarray, "m s"], c: Float64[np.ndarray, "m q"], weights: Float64[np.ndarray, " m"]
 ) -> Float64[np.ndarray, " m"] | None:
-    """The same combination to rounding: the null vector of its rows; None if that is not >= 0."""
+    """The same combination, sum 1, zero to rounding: the null vector of its rows.
+
+    None if that is not >= 0, or leaves more than ZERO of the largest row.
+    """
     used = np.flatnonzero(weights > 1e-9 * weights.max())
-    rows = _levelled(rows)
+    rows = _levelled(np.hstack([a, c]))
     sizes = np.linalg.norm(rows[used], axis=1)
     if not sizes.all():
         used, sizes = used[sizes == 0][:1], np.ones(1)
@@ -48,8 +54,11 @@ def sharpen(
     null = null * np.sign(null.sum()) / sizes
     if (null <= 0).any():
         return None
+    null /= null.sum()
+    if np.linalg.norm(null @ rows[used]) > ZERO * np.linalg.norm(rows[used], axis=1).max():
+        return None
     sharp = np.zeros(len(rows))
-    sharp[used] = null / null.sum()
+    sharp[used] = null
     return sharp
 
 

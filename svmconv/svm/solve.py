@@ -7,7 +7,6 @@ rounds end.
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import get_args
@@ -16,19 +15,16 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from svmconv.errors import CertificateError, DataError, NotSeparableError
-from svmconv.geometry import norm
 from svmconv.problem import Bias, Geometry, Problem, check_choice, check_problem
 from svmconv.svm import programs
-from svmconv.svm.certificate import certify, check_infeasible
-from svmconv.svm.direction import direction_bound
+from svmconv.svm.offset import common_offset, moved_back
+from svmconv.svm.outcome import certified, not_separable
 from svmconv.svm.polish import Infeasible, Polished, polish
 from svmconv.svm.result import MaxMargin
 from svmconv.svm.rows import Pairs, SignedRows
-from svmconv.svm.separability import sharpen, zero_combination
+from svmconv.svm.separability import zero_combination
 from svmconv.svm.soften import soften
 
-GAP = 1e-9
-"""Largest certified relative gap of an answer; the usual one is 1e-14."""
 FREE = 1e8
 """A constant column this many times the features makes |b| / column invisible in |(w, b / sqrt c)|:
 the augmented program is then solved as the free one (and still certified as augmented)."""
@@ -40,11 +36,6 @@ SPARE = 200
 """Rows that the first working set holds beyond twice the number of weights."""
 SLACK = 1.3
 """A row of the working set with zero dual and a margin above this is dropped."""
-ZERO = 1e-13
-"""A combination of rows this small is zero to rounding: its null vector errs by EPS a row, and
-there are up to a thousand."""
-TIGHT = 1e-9
-"""A row is active if its margin exceeds 1 by no more than this."""
 BLAS = ThreadpoolController()
 """The linear algebra libraries of this process: looking for them anew takes as long as a solve."""
 
@@ -76,7 +67,11 @@ def max_margin(
     # more threads only get into each other's way on matrices this small
     with BLAS.limit(limits=1), ThreadPoolExecutor(1) as second_core:
         second_core.submit(lambda: problem.id)  # hashing many rows takes as long as solving
-        return _l2(rows, bias)
+        offset = common_offset(problem.x) if bias == "free" else np.zeros(problem.d)
+        if not offset.any():
+            return _l2(rows, bias)
+        near = Problem(problem.x - offset, problem.y, problem.name)
+        return moved_back(problem, _l2(replace(rows, problem=near), bias), offset)
 
 
 def _refuse(geometry: Geometry, bias: Bias) -> None:
@@ -98,13 +93,16 @@ def _l2(rows: SignedRows, bias: Bias) -> MaxMargin:
         try:
             answer, solver = _exact(rows, working, alpha if continued else None)
         except Infeasible as proof:
-            raise _not_separable(rows, bias, working, proof.weights) from None
+            with_intercept = bias == "none" and _separable_with_intercept(rows.problem)
+            raise not_separable(
+                rows, bias, working, proof.weights, intercept_would_do=with_intercept
+            ) from None
         solvers.append(solver)
         margins = rows.margins(answer.v, answer.u)
         violated = _violated(margins, working, rows.size + 50)
         if not len(violated):
             name = " + ".join(dict.fromkeys(solvers))
-            return _result(rows, bias, working, answer, margins, name, rounds)
+            return certified(rows, bias, working, answer, margins, name, rounds)
         keep = (answer.alpha > 0) | (margins.ravel()[working] <= SLACK)
         working = np.concatenate([working[keep], violated])
         alpha = np.concatenate([answer.alpha[keep], np.zeros(len(violated))])
@@ -199,85 +197,6 @@ def _exact(rows: SignedRows, working: Pairs, alpha: np.ndarray | None) -> tuple[
             upper=float("inf"),
         )
     return polished, "active set"
-
-
-def _result(
-    rows: SignedRows,
-    bias: Bias,
-    working: Pairs,
-    answer: Polished,
-    margins: np.ndarray,
-    solver: str,
-    rounds: int,
-) -> MaxMargin:
-    problem, scale = rows.problem, rows.problem.scale
-    w, b = rows.weights(answer.v, answer.u)
-    w = w / scale
-    alpha = np.zeros(margins.size)
-    alpha[working] = answer.alpha / scale**2
-    alpha = alpha if problem.binary else alpha.reshape(margins.shape)
-    intercept = float(b) if problem.binary else b
-    certificate = certify(problem, w, intercept, alpha, bias=bias, bias_scale=rows.bias_scale)
-    if not certificate.relative_gap <= GAP:
-        raise CertificateError(
-            f"the margin is only known to lie between {certificate.lower:.6g} and "
-            f"{certificate.upper:.6g}: the rows are too close to non-separable for float64, or of "
-            "very different sizes; rescale the features (or bias_scale)",
-            lower=certificate.lower,
-            upper=certificate.upper,
-        )
-    found = MaxMargin(
-        w=w,
-        b=intercept,
-        margin=float(np.clip(scale / norm(answer.v), certificate.lower, certificate.upper)),
-        alpha=alpha,
-        support=np.flatnonzero(alpha if problem.binary else alpha.any(axis=1)),
-        active=np.flatnonzero(margins.min(axis=1) <= 1.0 + TIGHT),
-        certificate=certificate,
-        bias=bias,
-        bias_scale=rows.bias_scale,
-        geometry="l2",
-        solver=solver,
-        rounds=rounds,
-        problem_id=problem.id,
-    )
-    direction = direction_bound(problem, found.w_aug, alpha, bias=bias, bias_scale=rows.bias_scale)
-    return replace(found, certificate=replace(certificate, direction=direction))
-
-
-def _not_separable(rows: SignedRows, bias: Bias, working: Pairs, weights: np.ndarray) -> Exception:
-    """The error that carries the proof, checked by the certificate's own arithmetic."""
-    problem = rows.problem
-    a, c = rows.take(working)
-    residual, row, rivals = math.inf, working, None
-    for sharp in (sharpen(np.hstack([a, c]), weights), zero_combination(a, c)):
-        if sharp is None or residual <= ZERO:
-            continue
-        used = np.flatnonzero(sharp)
-        order = used[np.argsort(working[used])]
-        row, k = np.divmod(working[order], rows.rivals)
-        rivals, weights = None if problem.binary else k, sharp[order]
-        residual = check_infeasible(problem, row, weights, rivals, bias=bias)
-    if residual > ZERO:
-        return CertificateError(
-            "the classes look non-separable, but no combination of rows is zero to rounding: the "
-            "margin is too small beside the features for float64; subtract from every feature its "
-            "mean (with a bias), or rescale it",
-            lower=0.0,
-            upper=math.inf,
-        )
-    first = ", ".join(map(str, np.unique(row)[:5])) + (", ..." if len(np.unique(row)) > 5 else "")
-    advice = "drop or relabel some of them"
-    if bias == "none" and _separable_with_intercept(problem):
-        advice = 'they are separable with an intercept: use bias="augmented" or bias="free"'
-    return NotSeparableError(
-        f"the classes cannot be separated{' through the origin' if bias == 'none' else ''}: a "
-        f"convex combination of {len(np.unique(row))} signed rows is zero (rows {first}); {advice}",
-        rows=row,
-        weights=weights,
-        residual=residual,
-        rivals=rivals,
-    )
 
 
 def _separable_with_intercept(problem: Problem) -> bool:
