@@ -50,6 +50,7 @@ def measurement(
     control: Control = REFUTED,
     problem: str = "planted(n=1000, d=20)",
     kappa: float = 0.5,
+    unresolved: str | None = None,
     curves: xr.Dataset | None = None,
 ) -> Measurement:
     """A measurement by gradient flow up to t = 10^434294."""
@@ -61,7 +62,8 @@ def measurement(
         kappa,
         quantities or (quantity(),),
         control,
-        curves,
+        unresolved,
+        curves=curves,
     )
 
 
@@ -80,3 +82,5 @@ def verdict(name: str, *cases: tuple[Measurement, Word]) -> Verdict:
 
 UNDECIDED = quantity(error=1.0)
 """An error bar wider than the tolerance."""
+HARD = measurement(UNDECIDED, problem="hard <rows> [x]", unresolved="rows off S weigh more")
+"""Undecided for a reason that theory foresaw."""

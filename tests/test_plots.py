@@ -26,6 +26,8 @@ def test_panels_are_the_variables_there_are():
     both = {"full": fakes.curve(), "bare": fakes.curve()[["angle", "log_loss", "floor"]]}
     assert len(axes(plots.convergence(both))) == 3
     assert len(axes(plots.convergence({"bare": both["bare"]}))) == 1
+    loss = fakes.curve().assign(loss_constant=np.abs(fakes.curve().residual))
+    assert len(axes(plots.convergence({"loss": loss}))) == 4
 
 
 def test_curves_are_drawn_where_the_numbers_say():
@@ -60,6 +62,8 @@ def test_floor_is_shaded_on_the_angle_only_and_noted_when_far_below():
     assert [len(ax.collections) for ax in near[:, 0]] == [1, 0, 0]
     assert near[0, 0].get_ylim()[0] < 1e-5
     assert "below the certified floor" in legend(near)
+    two = axes(plots.convergence({name: fakes.curve(floor=1e-5) for name in "ab"}))
+    assert "below the certified floor, each in its curve's colour" in legend(two)
     far = axes(plots.convergence({"run": fakes.curve(floor=1e-15)}))
     assert "below the certified floor" not in legend(far)
     assert not far[0, 0].collections

@@ -14,7 +14,7 @@ from tests import fakes
 GOOD = fakes.verdict(
     "first-claim",
     (fakes.measurement(fakes.quantity(), curves=fakes.curve()), "holds"),
-    (fakes.measurement(fakes.UNDECIDED, problem="hard <rows> [x]"), "undecided"),
+    (fakes.HARD, "undecided"),
 )
 MISSED_CONTROL = fakes.verdict(
     "second-claim", (fakes.measurement(control=fakes.MISSED, curves=fakes.curve(13.8)), "holds")
@@ -43,7 +43,7 @@ def test_table_fits_and_says_everything(width):
             assert f"{m.problem}, bias none, gradient flow" in flat
             assert m.control.hypothesis in flat
     assert "t = 10^0.868589 to 10^434294, kappa 0.5" in flat
-    assert "undecided (as expected)" in flat
+    assert "undecided (as expected: rows off S weigh more)" in flat
     assert "contradicted (expected: holds)" in flat
     assert "CONTROL NOT REFUTED: a control that nothing refutes (holds)" in flat
 
@@ -78,6 +78,7 @@ def test_json_has_exactly_the_schema():
     assert claim["cases"][1] == {
         "problem": "hard <rows> [x]",
         "bias": "none",
+        "bias_scale": 1.0,
         "method": "gradient flow",
         "range": [2.0, 1e6],
         "kappa": 0.5,
@@ -86,6 +87,7 @@ def test_json_has_exactly_the_schema():
         ],
         "expected": "undecided",
         "verdict": "undecided",
+        "unresolved": "rows off S weigh more",
         "control": {"hypothesis": fakes.REFUTED.hypothesis, "verdict": "contradicted"},
     }
     assert [c["verdict"] for c in found["claims"]] == ["holds", "undecided", "contradicted"]

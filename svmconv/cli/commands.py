@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,10 +127,8 @@ class List:
         return 0
 
 
-def _progress(total: int) -> Callable[[str], None] | None:
-    """One line per case on standard error, if a person is looking."""
-    if not sys.stderr.isatty():
-        return None
+def _progress(total: int) -> Callable[[str], None]:
+    """One line per case on standard error, for a person and for a log alike."""
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)

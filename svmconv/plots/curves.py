@@ -35,6 +35,7 @@ _PANELS = {
     "angle": "angle to the exact SVM [rad]",
     "margin_gap": "relative margin gap",
     "residual": "residual $|w - \\mathrm{forecast}|$",
+    "loss_constant": r"$|\gamma^2 L \tau - 1|$",
 }
 _DASHES = (0, (4, 2))
 _LN10 = math.log(10.0)
@@ -44,10 +45,11 @@ _LN10 = math.log(10.0)
 def convergence(curves: Mapping[str, xr.Dataset], title: str = "") -> Figure:
     """Angle, margin gap and residual against time and against loss, one colour per labelled curve.
 
-    `curves` are results of `gaps` over log1p_t, with an optional `residual` and optional
-    `angle_forecast`, `margin_gap_forecast`, `residual_forecast`. The measurement is the pale line,
-    the forecast the dashes over it, and angles below the certified `floor` are shaded. Times below
-    1 and losses above 1/2 are not shown. Raises DataError if no curve has anything to show.
+    `curves` are results of `gaps` over log1p_t, with an optional `residual` and `loss_constant` and
+    optional `angle_forecast`, `margin_gap_forecast`, `residual_forecast`. The measurement is the
+    pale line, the forecast the dashes over it, and angles below the certified `floor` are shaded.
+    Times below 1 and losses above 1/2 are not shown. Raises DataError if no curve has anything to
+    show.
     """
     panels = [name for name in _PANELS if any(_points(c, name, _VIEWS[0]) for c in curves.values())]
     if not panels:
@@ -55,7 +57,7 @@ def convergence(curves: Mapping[str, xr.Dataset], title: str = "") -> Figure:
             "the curves hold no positive angle, margin gap or residual after t = 1: there is "
             "nothing to draw"
         )
-    shaded = False
+    shaded = 0
     figure = Figure(figsize=(7.2, 0.9 + 2.2 * len(panels) + 0.17 * len(curves)))
     grid = figure.subplots(len(panels), len(_VIEWS), sharex="col", sharey="row", squeeze=False)
     for name, row in zip(panels, grid, strict=True):
@@ -110,26 +112,26 @@ def _fit_measured(ax: Axes, measured: list[np.ndarray]) -> None:
     ax.set_ylim(values.min() / 2, values.max() * 2)
 
 
-def _shade_floors(row: np.ndarray, curves: list[xr.Dataset]) -> bool:
+def _shade_floors(row: np.ndarray, curves: list[xr.Dataset]) -> int:
     """Shade angles too small to be certified; far below every curve, a note replaces the shade.
 
-    Returns whether anything was shaded.
+    Returns how many floors were shaded.
     """
     lowest, highest = row[0].get_ylim()
     floors = [c["floor"].to_numpy() for c in curves if "floor" in c]
     top = max((float(f[f > 0].max()) for f in floors if (f > 0).any()), default=math.nan)
     if math.isnan(top):
-        return False
+        return 0
     if top < lowest / 1000:
         note = f"certified floor {top:.0e}, below this axis"
         row[0].text(0.02, 0.03, note, transform=row[0].transAxes, fontsize=7, color="0.35")
-        return False
+        return 0
     row[0].set_ylim(min(lowest, top / 10), highest)
     for view, ax in zip(_VIEWS, row, strict=True):
         for number, curve in enumerate(curves):
             if (floor := _points(curve, "floor", view)) is not None:
                 ax.fill_between(*floor, 1e-300, color=color(number), alpha=0.18, linewidth=0)
-    return True
+    return len(floors)
 
 
 def _tick_powers_of_ten(ax: Axes, sign: int) -> None:
@@ -147,7 +149,7 @@ def _tick_powers_of_ten(ax: Axes, sign: int) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _legend(curves: Mapping[str, xr.Dataset], shaded: bool) -> list[Line2D | Patch]:
+def _legend(curves: Mapping[str, xr.Dataset], shaded: int) -> list[Line2D | Patch]:
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=color(n), marker=marker(n), markersize=4, label=label)
         for n, label in enumerate(curves)
@@ -155,5 +157,6 @@ def _legend(curves: Mapping[str, xr.Dataset], shaded: bool) -> list[Line2D | Pat
     if any(f"{name}_forecast" in curve for curve in curves.values() for name in _PANELS):
         handles.append(Line2D([], [], color="0.3", linestyle=_DASHES, label="forecast, not fitted"))
     if shaded:
-        handles.append(Patch(color="0.8", label="below the certified floor"))
+        whose = ", each in its curve's colour" if shaded > 1 else ""
+        handles.append(Patch(color="0.8", label=f"below the certified floor{whose}"))
     return handles

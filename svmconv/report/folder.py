@@ -11,7 +11,7 @@ from pathlib import Path
 
 from svmconv import __version__, plots
 from svmconv.errors import DataError
-from svmconv.report.words import COLUMNS, numbers, summary, time_range
+from svmconv.report.words import COLUMNS, expectation, label, numbers, summary, time_range
 from svmconv.results import check_writable
 from svmconv.theory.claim import CaseVerdict, Verdict, Word
 
@@ -49,7 +49,7 @@ def write_report(verdicts: Sequence[Verdict], folder: str | Path) -> Path:
 def _picture(verdict: Verdict, folder: Path) -> str | None:
     """Draw the claim's curves; the file's name, or None if there is nothing to draw."""
     curves = {
-        f"{n}. {m.problem}, bias {m.bias}, {m.method}": m.curves
+        f"{n}. {label(m)}": m.curves
         for n, m in enumerate((case.measurement for case in verdict.cases), 1)
         if m.curves is not None
     }
@@ -89,7 +89,7 @@ def _section(verdict: Verdict, picture: str | None) -> str:
 
 
 def _case_section(number: int, case: CaseVerdict) -> str:
-    m = case.measurement
+    m, aside = case.measurement, expectation(case)
     head = "".join(f"<th>{name}</th>" for name in COLUMNS)
     rows = "\n".join(
         "<tr>"
@@ -98,9 +98,9 @@ def _case_section(number: int, case: CaseVerdict) -> str:
         for q in m.quantities
     )
     return (
-        f"<h3>{number}. {escape(m.problem)}, bias {escape(m.bias)}, {escape(m.method)}</h3>\n"
-        f"<p>{escape(time_range(m.log_t))}, kappa {m.kappa:.3g}: {_span(case.verdict)} "
-        f"(expected: {case.expected})</p>\n"
+        f"<h3>{number}. {escape(label(m))}</h3>\n"
+        f"<p>{escape(time_range(m.log_t))}, kappa {m.kappa:.3g}: {_span(case.verdict)}"
+        f"{escape(f' ({aside})' if aside else '')}</p>\n"
         f"<table><tr>{head}</tr>\n{rows}\n</table>\n"
         f"<p>Control, which must be contradicted: {escape(m.control.hypothesis)}: "
         f"{_span(m.control.verdict)}</p>"

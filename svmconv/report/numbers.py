@@ -44,6 +44,7 @@ def _case_to_json(case: CaseVerdict) -> dict[str, Any]:
     return {
         "problem": m.problem,
         "bias": m.bias,
+        "bias_scale": m.bias_scale,
         "method": m.method,
         "range": [_finite(log) for log in m.log_t],
         "kappa": _finite(m.kappa),
@@ -59,5 +60,6 @@ def _case_to_json(case: CaseVerdict) -> dict[str, Any]:
         ],
         "expected": case.expected,
         "verdict": case.verdict,
+        "unresolved": m.unresolved,
         "control": {"hypothesis": m.control.hypothesis, "verdict": m.control.verdict},
     }

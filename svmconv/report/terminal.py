@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from svmconv.report.words import COLUMNS, numbers, summary, time_range
+from svmconv.report.words import COLUMNS, expectation, label, numbers, summary, time_range
 from svmconv.theory.claim import CaseVerdict, Verdict, Word
 
 _STYLE: dict[Word, str] = {"holds": "green", "undecided": "yellow", "contradicted": "red"}
@@ -40,13 +40,12 @@ def _claim(verdict: Verdict) -> RenderableType:
 
 
 def _case_heading(case: CaseVerdict) -> Text:
-    m = case.measurement
+    m, aside = case.measurement, expectation(case)
     return Text.assemble(
-        (f"{m.problem}, bias {m.bias}, {m.method}", "bold"),
+        (label(m), "bold"),
         f"\n{time_range(m.log_t)}, kappa {m.kappa:.3g}: ",
         _word(case.verdict),
-        "" if case.verdict == case.expected else (f" (expected: {case.expected})", "bold red"),
-        " (as expected)" if case.verdict == case.expected != "holds" else "",
+        (f" ({aside})" if aside else "", "" if case.met else "bold red"),
     )
 
 
@@ -79,7 +78,7 @@ def _overview(verdicts: Sequence[Verdict]) -> Table:
         rows.add_column(name, justify="right", header_style="dim")
     for verdict in verdicts:
         n = len(verdict.cases)
-        met = sum(case.verdict == case.expected for case in verdict.cases)
+        met = sum(case.met for case in verdict.cases)
         refuted = sum(c.measurement.control.verdict == "contradicted" for c in verdict.cases)
         rows.add_row(
             Text(verdict.id),

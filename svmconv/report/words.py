@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from svmconv.theory.claim import Quantity, Verdict
+from svmconv.theory.claim import CaseVerdict, Measurement, Quantity, Verdict
 
 COLUMNS = ("quantity", "predicted", "measured", "error", "tolerance", "verdict")
 
@@ -16,13 +16,29 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     cases = [case for verdict in verdicts for case in verdict.cases]
     counts = [f"{words.count('holds')} hold"]
     counts += [f"{words.count(w)} {w}" for w in ("undecided", "contradicted") if w in words]
-    met = sum(case.verdict == case.expected for case in cases)
+    met = sum(case.met for case in cases)
     refuted = sum(case.measurement.control.verdict == "contradicted" for case in cases)
     return (
         f"{_plural(len(verdicts), 'claim')}: {', '.join(counts)}; "
         f"{met} of {_plural(len(cases), 'case')} as expected; "
         f"controls refuted {refuted}/{len(cases)}; {sum(v.seconds for v in verdicts):.1f} s"
     )
+
+
+def label(m: Measurement) -> str:
+    """What a case is about: problem, bias, method."""
+    scale = f" with c = {m.bias_scale:g}" if m.bias_scale != 1.0 else ""
+    return f"{m.problem}, bias {m.bias}{scale}, {m.method}"
+
+
+def expectation(case: CaseVerdict) -> str:
+    """What is to be said beside a verdict: nothing where a case holds as it should."""
+    m = case.measurement
+    if not case.met:
+        if case.verdict != case.expected:
+            return f"expected: {case.expected}"
+        return "for no reason that theory foresaw" if m.unresolved is None else "an error bar broke"
+    return "" if case.verdict == "holds" else f"as expected: {m.unresolved}"
 
 
 def _plural(count: int, noun: str) -> str:

@@ -40,7 +40,12 @@ class Quantity:
         numbers = (self.predicted, self.measured, self.error, self.tolerance)
         if not all(map(math.isfinite, numbers)) or self.error > self.tolerance:
             return "undecided"
-        return "holds" if abs(self.measured - self.predicted) <= self.error else "contradicted"
+        return "contradicted" if self.missed else "holds"
+
+    @property
+    def missed(self) -> bool:
+        """Whether measured and predicted differ by more than the error bar, however wide it is."""
+        return not abs(self.measured - self.predicted) <= self.error
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,9 @@ class Measurement:
     """Predicted exponent of the remainder t^-kappa."""
     quantities: tuple[Quantity, ...]
     control: Control
+    unresolved: str | None = None
+    """Why theory itself foresees no verdict in this range; None where it foresees one."""
+    bias_scale: float = 1.0
     curves: xr.Dataset | None = None
     """Gaps with their forecasts (`*_forecast`) over log1p_t, for the pictures."""
 
@@ -106,7 +114,21 @@ class CaseVerdict:
     @property
     def as_expected(self) -> bool:
         """The expected verdict came out and the control was refuted."""
-        return self.verdict == self.expected and self.measurement.control.verdict == "contradicted"
+        return self.met and self.measurement.control.verdict == "contradicted"
+
+    @property
+    def met(self) -> bool:
+        """Whether the expected verdict came out.
+
+        "undecided" counts only where theory itself foresaw it and no error bar was broken, however
+        wide: else any wrong forecast would do.
+        """
+        m = self.measurement
+        if self.verdict == "undecided" and (
+            m.unresolved is None or any(q.missed for q in m.quantities)
+        ):
+            return False
+        return self.verdict == self.expected
 
 
 @dataclass(frozen=True)

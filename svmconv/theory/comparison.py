@@ -47,7 +47,7 @@ class Flow:
     log_t: float = 1e6
 
     def __str__(self) -> str:
-        return "flow"
+        return f"flow to ln t = {self.log_t:g}".replace("e+0", "e")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Descent:
     steps: int
 
     def __str__(self) -> str:
-        return f"{self.optimizer}"
+        return f"{self.optimizer}, {self.steps:,} steps"
 
 
 @dataclass(frozen=True)
@@ -239,6 +239,30 @@ class Comparison:
         """F6: whether every row off S is forecast to lie farther than the support vectors."""
         on, off = self.end_margins[self.supporting], self.end_margins[~self.supporting]
         return bool(off.min(initial=np.inf) > on.max())
+
+    @cached_property
+    def settling(self) -> float:
+        """F6: ln tau at which the last row off S falls behind the support vectors.
+
+        A margin z.w_F grows by z.w_hat a unit of ln tau, 1 for the support vectors.
+        """
+        rows = SignedRows(self.problem, self.setting.bias, self.setting.bias_scale)
+        w_hat = self.constants.u / self.constants.gamma
+        slopes = rows.margins((w_hat * self.problem.scale).ravel(), np.zeros(0))
+        ahead = self.end_margins[self.supporting].max() - self.end_margins[~self.supporting]
+        with np.errstate(invalid="ignore"):  # a row and its own class: inf / inf
+            wait = ahead / (slopes[~self.supporting] - 1.0)
+        return float(self.clock[-1] + np.nanmax(wait, initial=-np.inf))
+
+    @property
+    def unresolved(self) -> str | None:
+        """Why theory foresees no verdict in this range; None where it foresees one."""
+        end, kappa = float(self.clock[-1]), self.constants.kappa
+        if not self.settled:
+            return f"rows off S weigh more until t = 10^{self.settling / np.log(10.0):.4g}"
+        if kappa * end < -np.log(self.tolerance):
+            return f"the remainder t^-kappa is still {np.exp(-kappa * end):.1g}"
+        return None
 
     @cached_property
     def off_support(self) -> float:

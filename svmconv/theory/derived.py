@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import optax
 
 from svmconv.geometry import norm
@@ -33,10 +35,12 @@ def bias_augmented(setting: Setting) -> Measurement:
     limit, best = 1.0 / norm(c.svm.w), 1.0 / norm(max_margin(c.problem, bias="free").w)
     # Where the two SVMs differ by less than the error bar, the run says nothing about either.
     margin = q.at_most(q.classical_margin(c), abs(best - limit) / 2)
-    control = q.classical_svm(c, margin, limit, best)
-    if margin.verdict == "undecided":
-        control = q.class_means(c)
-    return q.measured_case(c, (margin, q.intercept(c), q.direction(c)), control)
+    unresolved = c.unresolved
+    if abs(best - limit) <= c.tolerance * limit:
+        unresolved = "the augmented and the classical SVM have the same margin"
+    control = q.class_means(c) if unresolved else q.classical_svm(c, margin, limit, best)
+    found = (margin, q.intercept(c), q.direction(c))
+    return replace(q.measured_case(c, found, control), unresolved=unresolved)
 
 
 def wrong_scale(setting: Setting) -> Measurement:

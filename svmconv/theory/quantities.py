@@ -77,6 +77,12 @@ def loss_constant(c: Comparison) -> Quantity:
     )
 
 
+def loss_error(c: Comparison) -> xr.DataArray:
+    """|gamma^2 L tau - 1| of every recording, predicted to vanish."""
+    logs = c.run.log_loss + c.clock + 2.0 * np.log(c.constants.gamma)
+    return np.abs(np.expm1(logs))
+
+
 def dual_error(c: Comparison, alpha: np.ndarray | None = None) -> Quantity:
     """max over S of |tau exp(-z.w) / N - alpha| / alpha: predicted to vanish.
 
@@ -255,10 +261,12 @@ def measured_case(c: Comparison, quantities: tuple[Quantity, ...], control: Cont
     return Measurement(
         problem=c.problem.name,
         bias=c.setting.bias,
+        bias_scale=c.setting.bias_scale,
         method=str(c.setting.method),
         log_t=c.log_t,
         kappa=c.constants.kappa,
         quantities=quantities,
         control=control,
+        unresolved=c.unresolved,
         curves=curves,
     )

@@ -5,6 +5,8 @@ The implicit bias of gradient descent on separable data.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from svmconv.optimizers import GD
@@ -47,10 +49,12 @@ def loss(setting: Setting) -> Measurement:
     """L tau -> 1 / gamma^2 for the mean loss, whatever N."""
     c = compare(setting)
     right = q.loss_constant(c)
-    if not c.settled:
-        return q.measured_case(c, (right,), q.class_means(c))
-    control = q.refuted("1 / (N gamma^2)", right, right.predicted / c.problem.n)
-    return q.measured_case(c, (right,), control)
+    control = q.class_means(c)
+    if c.settled:
+        control = q.refuted("1 / (N gamma^2)", right, right.predicted / c.problem.n)
+    found = q.measured_case(c, (right,), control)
+    assert found.curves is not None
+    return replace(found, curves=found.curves.assign(loss_constant=q.loss_error(c)))
 
 
 def duals(setting: Setting) -> Measurement:

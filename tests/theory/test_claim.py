@@ -69,7 +69,7 @@ def test_a_control_is_judged_by_the_same_rule():
         (HOLDS, "holds", fakes.MISSED, False),
         (HOLDS, "holds", Control("too near", (UNDECIDED,)), False),
         (HOLDS, "undecided", fakes.REFUTED, False),
-        (UNDECIDED, "undecided", fakes.REFUTED, True),
+        (UNDECIDED, "undecided", fakes.REFUTED, False),
         (UNDECIDED, "holds", fakes.REFUTED, False),
         (CONTRADICTED, "holds", fakes.REFUTED, False),
         (CONTRADICTED, "undecided", fakes.REFUTED, False),
@@ -80,13 +80,30 @@ def test_as_expected_needs_the_verdict_and_a_refuted_control(found, expected, co
     assert case.as_expected == as_expected
 
 
+@pytest.mark.parametrize(
+    ("found", "unresolved", "met"),
+    [
+        (UNDECIDED, "too early", True),
+        (UNDECIDED, None, False),  # a bar that is too wide for no reason that theory knows
+        (fakes.quantity(9.0, error=1.0), "too early", False),  # beyond even so wide a bar
+        (fakes.quantity(math.nan, error=1.0), "too early", False),
+        (fakes.quantity(9.0, error=INF), "too early", True),
+        (HOLDS, "too early", False),
+    ],
+)
+def test_undecided_counts_only_where_theory_foresaw_it_and_no_bar_broke(found, unresolved, met):
+    case = CaseVerdict(fakes.measurement(found, unresolved=unresolved), "undecided")
+    assert case.met == met
+    assert case.as_expected == met
+
+
 def judged(*cases):
     return Verdict("id", "source", "statement", tuple(CaseVerdict(m, e) for m, e in cases), 0.0)
 
 
 def test_a_claim_holds_when_every_case_came_out_as_expected():
     good = (fakes.measurement(HOLDS), "holds")
-    hard = (fakes.measurement(UNDECIDED), "undecided")
+    hard = (fakes.HARD, "undecided")
     missed = (fakes.measurement(HOLDS, control=fakes.MISSED), "holds")
     wrong = (fakes.measurement(CONTRADICTED), "holds")
     surprising = (fakes.measurement(UNDECIDED), "holds")

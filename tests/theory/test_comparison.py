@@ -18,6 +18,7 @@ from svmconv.theory import derived, problems
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Quantity
 from svmconv.theory.comparison import Comparison, Flow, Setting, compare
+from svmconv.theory.forecast import forecast_weights
 from tests.theory import runs
 
 ALL = (
@@ -102,6 +103,27 @@ def test_before_the_support_vectors_show_nothing_is_decided():
     c = runs.flow(0, 1.0)
     assert not c.settled
     assert {quantity(c).verdict for quantity in ALL[:5]} == {"undecided"}
+    assert c.unresolved is not None
+    assert "rows off S" in c.unresolved
+
+
+@pytest.mark.parametrize("log_t", [1.0, 200.0])
+def test_the_last_row_off_the_support_falls_behind_at_the_settling_time(log_t):
+    """Read from the forecast itself; the support vectors span, so the range does not matter."""
+    c = runs.flow(0, log_t)
+    w = forecast_weights(np.array([c.settling]), c.constants)[0]
+    margins, support = c.problem.signs * (c.problem.x @ w), c.constants.alpha > 0
+    assert margins[support].max() == pytest.approx(margins[~support].min(), abs=1e-9)
+    assert 1.0 < c.settling < 200.0
+
+
+def test_theory_foresees_when_its_remainder_is_too_large():
+    early, late = runs.flow(0, 12.0), runs.flow(0, 200.0)
+    assert early.settled
+    assert early.unresolved is not None
+    assert "t^-kappa" in early.unresolved  # exp(-.5 x 12) = 2e-3
+    assert "0.002" in early.unresolved
+    assert late.unresolved is None
 
 
 def with_duals(c: Comparison, rng: np.random.Generator) -> Quantity:
