@@ -18,9 +18,9 @@ class NotSeparableError(SvmconvError, ValueError):
     """No weights separate the classes: a convex combination of signed rows is zero.
 
     `rows` (m,) and `weights` (m,), positive with sum 1, state the reason so that anyone can check
-    it: sum_i weights[i] * signed_row(i) = 0 up to `residual`, which is rounding (relative to the
-    largest row, every feature in units of its largest entry). For K classes `rivals` (m,) names
-    the class k of the pair (row, k); for two classes it is None.
+    it: sum_i weights[i] * signed_row(i) = 0 up to `residual`, which is rounding (relative to
+    sum_i weights[i] |row(i)|, every feature in units of its largest entry). For K classes `rivals`
+    (m,) names the class k of the pair (row, k); for two classes it is None.
     """
 
     def __init__(

@@ -328,7 +328,7 @@ def test_help_loads_nothing_heavy():
         "import sys; from svmconv.cli import main; main(['--help']); main(['verify', '--help']); "
         f"print('loaded', [m for m in {HEAVY} if m in sys.modules])"
     )
-    out, err = python("-c", code, stdout=subprocess.PIPE).communicate(timeout=60)
+    out, err = python("-c", code, stdout=subprocess.PIPE).communicate(timeout=300)
     assert err == ""
     assert "--report" in out
     assert out.splitlines()[-1] == "loaded []"
@@ -341,7 +341,7 @@ def test_a_closed_pipe_is_quiet(here):
         os.close(read)
         process = python("-m", "svmconv.cli", *argv, stdout=write)
         os.close(write)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
         assert err == ""
         assert process.returncode in statuses
 

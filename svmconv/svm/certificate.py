@@ -86,6 +86,9 @@ def certify(
         raise DataError("the duals alpha must be nonnegative numbers: clip them at zero")
     if not problem.binary and alpha[problem.own].any():
         raise DataError("alpha must be zero at every row's own class: no row rivals itself")
+    # the bounds do not feel the lengths of (w, b) and alpha, float64 does
+    power = _power(np.append(w, b))
+    w, b, alpha = np.ldexp(w, -power), np.ldexp(b, -power), np.ldexp(alpha, -_power(alpha))
     length = _size(w, b, bias, bias_scale)
     lower = _smallest_margin(problem, w, b) / length if length > 0 else 0.0
     upper = _dual_bound(problem, alpha, bias, bias_scale)
@@ -102,17 +105,18 @@ def check_infeasible(
 ) -> float:
     """How far the convex combination of signed rows (and signs, with a bias) is from zero.
 
-    The larger of |sum weights x row| / max |row|, every feature in units of its largest entry, and,
-    with a bias, |sum weights x sign|. Zero proves that nothing separates the classes. Raises
-    DataError unless weights > 0 have sum 1.
+    |sum weights x row| / sum weights x |row|, every feature (and the sign) in units of the power of
+    two above its largest entry in these rows: no direction separates all of them by a larger angle.
+    Zero proves that nothing separates the classes. Raises DataError unless weights > 0 have sum 1.
     """
     if not (weights > 0).all() or abs(math.fsum(weights) - 1.0) > 1e-12:
         raise DataError("the weights must be positive and sum to one")
     if (rivals is None) != problem.binary:
         raise DataError("rivals are needed for more than two classes, and only then")
-    entries = np.abs(problem.x).max(axis=0)
-    x = problem.x[rows] / np.where(entries > 0, entries, 1.0)
-    largest = float(np.linalg.norm(x, axis=1).max()) or 1.0
+    x = problem.x[rows]
+    if bias != "none":
+        x = np.column_stack([x, np.ones(len(x))])
+    x = np.ldexp(x, -np.frexp(np.abs(x).max(axis=0))[1])
     if rivals is None:
         coefficients = (weights * problem.signs[rows])[:, None]
     else:
@@ -121,10 +125,10 @@ def check_infeasible(
         coefficients = np.zeros((len(rows), problem.n_classes))
         coefficients[np.arange(len(rows)), problem.index[rows]] = weights
         coefficients[np.arange(len(rows)), rivals] -= weights
-    residual = float(np.linalg.norm(coefficients.T @ x)) / largest
-    if bias == "none":
-        return residual
-    return max(residual, max(abs(math.fsum(column)) for column in coefficients.T))
+    sums = [dot2(x, column[:, None])[0] for column in coefficients.T]
+    sizes = weights * np.linalg.norm(x, axis=1) * math.sqrt(1.0 if rivals is None else 2.0)
+    total = math.fsum(sizes)
+    return _norm(np.concatenate(sums)) / total if total > 0 else 0.0
 
 
 def _size(w: np.ndarray, b: np.ndarray | float, bias: Bias, bias_scale: float) -> float:
@@ -138,8 +142,13 @@ def _norm(v: np.ndarray) -> float:
     largest = float(np.abs(v).max(initial=0.0))
     if not 0 < largest < math.inf:
         return largest
-    shrink = 2.0 ** -math.frexp(largest)[1]
-    return math.sqrt(math.fsum((v * shrink) ** 2)) / shrink
+    power = _power(v)
+    return math.ldexp(math.sqrt(math.fsum(np.ldexp(v, -power) ** 2)), power)
+
+
+def _power(v: np.ndarray) -> int:
+    """The power of two just above the largest |v|."""
+    return math.frexp(float(np.abs(v).max(initial=0.0)))[1]
 
 
 def _smallest_margin(
@@ -193,7 +202,7 @@ def _dual_bound(
         squares = np.einsum("ij,ij->i", problem.x, problem.x)
         # any class may be the one with too little: the longest of their shortest rows will do
         shortest = np.full(problem.n_classes, np.inf)
-        np.minimum.at(shortest, problem.index, squares)
+        np.minimum.at(shortest, problem.index, np.maximum(squares, 1e-300))  # where it underflows
         mass = sums[0] if problem.binary else math.fsum(sums) / 2.0 * math.sqrt(2.0)
         moved = mass * math.sqrt(float(shortest.max())) * (1 + 1e-10)
         bound = min(bound, _norm(np.concatenate(vector)) + moved)

@@ -2,7 +2,8 @@
 
 Dot2 of Ogita, Rump, Oishi, SIAM J. Sci. Comput. 26 (2005), theorem 3.4: with the product and sum of
 two floats split exactly into result and rounding, the error of m terms is at most
-u |result| + (m u / (1 - m u))^2 sum |x_j v_j|.
+u |result| + (m u / (1 - m u))^2 sum |x_j v_j|, and a few of the smallest subnormal numbers a term
+where products underflow.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from jaxtyping import Float64
 
 U = 2.0**-53
 """Unit round-off of float64."""
+TINY = 2.0**-1074
+"""The smallest subnormal number."""
 
 
 def dot2(
@@ -32,7 +35,8 @@ def dot2(
         low += ((total - (new - moved)) + (product - moved)) + slip
         total = new
     result = total + low
-    return result, (U * np.abs(result) + 4.0 * (m * U) ** 2 * size) * (1 + 16 * m * U)
+    error = (U * np.abs(result) + 4.0 * (m * U) ** 2 * size) * (1 + 16 * m * U)
+    return result, error + 16.0 * m * TINY
 
 
 def _high(a: np.ndarray) -> np.ndarray:

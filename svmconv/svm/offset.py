@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from svmconv.errors import CertificateError
-from svmconv.problem import Problem
+from svmconv.problem import LARGEST, Problem
 from svmconv.svm.certificate import certify
 from svmconv.svm.dot2 import dot2
 from svmconv.svm.outcome import GAP
@@ -20,11 +20,16 @@ from svmconv.svm.result import MaxMargin
 
 
 def common_offset(x: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, " d"]:
-    """The middle of every feature that can be moved without rounding, 0 for the others."""
+    """The middle of every feature that can be moved without rounding, 0 for the others.
+
+    All 0 if the rows that are left would be too small for a Problem.
+    """
     low, high = x.min(axis=0), x.max(axis=0)
     nearest, farthest = np.minimum(np.abs(low), np.abs(high)), np.maximum(np.abs(low), np.abs(high))
     movable = (np.sign(low) == np.sign(high)) & (farthest <= 2.0 * nearest)
-    return np.where(movable, low + (high - low) / 2.0, 0.0)
+    offset = np.where(movable, low + (high - low) / 2.0, 0.0)
+    left = float(np.maximum(high - offset, offset - low).max())
+    return offset if left == 0 or left >= 1 / LARGEST else np.zeros_like(offset)
 
 
 def moved_back(problem: Problem, near: MaxMargin, offset: Float64[np.ndarray, " d"]) -> MaxMargin:

@@ -13,10 +13,10 @@ from svmconv.geometry import norm
 from svmconv.problem import Bias
 from svmconv.svm.certificate import Certificate, certify, check_infeasible
 from svmconv.svm.direction import direction_bound
-from svmconv.svm.polish import Polished, polish, rounding_slack
+from svmconv.svm.polish import Infeasible, Polished, polish, rounding_slack
 from svmconv.svm.result import MaxMargin
 from svmconv.svm.rows import Pairs, SignedRows
-from svmconv.svm.separability import sharpen, zero_combination
+from svmconv.svm.separability import ZERO, sharpen, zero_combination
 
 GAP = 1e-9
 """Largest certified relative gap of an answer; the usual one is 1e-14."""
@@ -40,7 +40,10 @@ def certified(
     w, b, alpha, certificate = _in_units(rows, bias, working, answer)
     if certificate.relative_gap > FINE:
         a, c = rows.take(working)
-        again = polish(a, c, answer.alpha, 1.0 + rounding_slack(a, c, answer))
+        try:
+            again = polish(a, c, answer.alpha, 1.0 + rounding_slack(a, c, answer))
+        except Infeasible:  # so ill-conditioned that the first answer is the better one
+            again = None
         if again is not None:
             finer = _in_units(rows, bias, working, again)
             if finer[-1].relative_gap < certificate.relative_gap:
@@ -95,19 +98,21 @@ def not_separable(
     sharp = sharpen(a, c, weights)
     if sharp is None:
         sharp = zero_combination(a, c)
-    if sharp is None:
+    residual, row, rivals = math.inf, working, None
+    if sharp is not None:
+        used = np.flatnonzero(sharp)
+        order = used[np.argsort(working[used])]
+        row, k = np.divmod(working[order], rows.rivals)
+        rivals, weights = None if problem.binary else k, sharp[order]
+        residual = check_infeasible(problem, row, weights, rivals, bias=bias)
+    if residual > ZERO:
         return CertificateError(
-            "the classes look non-separable, but no combination of rows is zero to rounding: the "
-            "margin is too small beside the features for float64; subtract from every feature its "
-            "mean (with a bias), or rescale it",
+            "the classes look non-separable, but that could not be proven: the margin is too small "
+            "beside the features for float64; subtract from every feature its mean (with a bias), "
+            "rescale it, or drop rows that lie far out",
             lower=0.0,
             upper=math.inf,
         )
-    used = np.flatnonzero(sharp)
-    order = used[np.argsort(working[used])]
-    row, k = np.divmod(working[order], rows.rivals)
-    rivals, weights = None if problem.binary else k, sharp[order]
-    residual = check_infeasible(problem, row, weights, rivals, bias=bias)
     first = ", ".join(map(str, np.unique(row)[:5])) + (", ..." if len(np.unique(row)) > 5 else "")
     advice = "drop or relabel some of them"
     if intercept_would_do:

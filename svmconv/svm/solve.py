@@ -61,6 +61,7 @@ def max_margin(
     if geometry != "l2":
         _refuse(geometry, bias)
     problem.rows("none", bias_scale)  # refuses a bias_scale that is not positive
+    _check_spread(problem)
     rows = SignedRows(problem, bias, float(bias_scale))
     if rows.column > FREE:
         rows = SignedRows(problem, "free", rows.bias_scale)
@@ -72,6 +73,20 @@ def max_margin(
             return _l2(rows, bias)
         near = Problem(problem.x - offset, problem.y, problem.name)
         return moved_back(problem, _l2(replace(rows, problem=near), bias), offset)
+
+
+def _check_spread(problem: Problem) -> None:
+    """CertificateError if a row is so much smaller than the largest that its square underflows."""
+    sizes = np.maximum(problem.x.max(axis=1), -problem.x.min(axis=1))
+    small = (sizes > 0) & (sizes < problem.scale * 1e-140)
+    if small.any():
+        row = int(small.argmax())
+        raise CertificateError(
+            f"row {row} has size {sizes[row]:.1e}, the largest {sizes.max():.1e}: float64 cannot "
+            "hold both in one program; rescale or drop the row",
+            lower=0.0,
+            upper=float("inf"),
+        )
 
 
 def _refuse(geometry: Geometry, bias: Bias) -> None:

@@ -121,7 +121,7 @@ class CaseVerdict:
         """Whether the expected verdict came out.
 
         "undecided" counts only where theory itself foresaw it and no error bar was broken, however
-        wide: else any wrong forecast would do.
+        wide (an infinite one cannot be: such a case says nothing for or against a forecast).
         """
         m = self.measurement
         if self.verdict == "undecided" and (

@@ -138,6 +138,15 @@ def test_unbalanced_duals_still_bound_the_free_margin():
         assert found.upper >= 1.5
 
 
+def test_duals_and_weights_of_any_size_bound_alike():
+    """The bounds do not feel the length of w or alpha, down to the smallest subnormal number."""
+    problem = sc.Problem([[0.3, 0.1], [-0.3, 0.1]], [1, 0])  # exact margin .3
+    for size in (5e-324, 1e-300, 1.0, 1e300):
+        found = certify(problem, np.array([size, 0.0]), 0.0, np.array([size, size]))
+        assert found.lower <= Fraction(3, 10) <= Fraction(found.upper)
+        assert found.relative_gap <= 1e-14
+
+
 def test_no_duals_bound_nothing():
     found = certify(LINE, np.array([2 / 3]), -1 / 3, np.zeros(3), bias="free")
     assert found.upper == np.inf
@@ -159,7 +168,10 @@ def test_check_infeasible_by_hand():
     rows, weights = np.array([0, 1]), np.array([0.75, 0.25])
     assert check_infeasible(problem, rows, weights) == 0.0
     # but the signs do not: with an intercept this proves nothing
-    assert check_infeasible(problem, rows, weights, bias="free") == pytest.approx(0.5)
+    # in units of 4 and 2 the rows are (1/4, 1/2), (3/4, 1/2), their sum is (0, -1/4)
+    sizes = 0.75 * np.hypot(0.25, 0.5) + 0.25 * np.hypot(0.75, 0.5)
+    found = check_infeasible(problem, rows, weights, bias="free")
+    assert found == pytest.approx(0.25 / sizes, rel=1e-14)
     with pytest.raises(sc.DataError, match="sum to one"):
         check_infeasible(problem, rows, weights / 2)
     with pytest.raises(sc.DataError, match="rivals"):

@@ -1,5 +1,6 @@
 """Non-separable input ends in a combination of rows that anyone can check, quickly."""
 
+import contextlib
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,7 @@ import svmconv as sc
 from svmconv.problem import Bias
 from svmconv.svm.certificate import check_infeasible
 from svmconv.svm.polish import Infeasible, polish
+from svmconv.svm.separability import sharpen
 
 BIASES: tuple[Bias, ...] = ("none", "augmented", "free")
 
@@ -113,6 +115,75 @@ def test_separable_rows_are_not_refused_by_a_hair():
     x = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 1e-6], [0.0, 5.0]])
     svm = sc.max_margin(sc.Problem(x, [0, 0, 1, 1]), bias="free")
     assert svm.margin == pytest.approx(0.5e-6, rel=1e-9)
+
+
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("far", [1e12, 1e14, 1e16, 1e30])
+def test_one_row_far_out_does_not_make_the_others_conflict(far, bias):
+    """The first feature separates all rows by 1 or more; the far row is on its right side."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((100, 3))
+    y = (x[:, 0] > 0).astype(int)
+    x[:, 0] += np.where(y == 1, 1.0, -1.0)
+    x[np.argmax(x[:, 0]), 0] = far
+    if bias == "free" and far > 1e12:  # where float64 ends: undecided, but never "not separable"
+        with pytest.raises(sc.CertificateError):
+            sc.max_margin(sc.Problem(x, y), bias=bias)
+    else:
+        assert sc.max_margin(sc.Problem(x, y), bias=bias).margin >= 1.0
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "bias"),
+    [
+        ([[0], [1], [1e13]], [0, 1, 1], "free"),
+        ([[0], [1], [1e13]], [0, 1, 1], "augmented"),
+        ([[0, 0], [1, 0], [1e13, -1e13], [-1e13, 1e13 / 3]], [0, 1, 1, 0], "free"),
+        ([[0, 0], [1, 0], [0, 1], [1e13, -1e13], [-1e13, 0]], [0, 1, 2, 1, 2], "free"),
+        ([[0], [1e-13], [1.0]], [0, 1, 1], "free"),
+        ([[1e75, 1e-300], [1e75, 2e-300], [-1e75, 1e-300]], [0, 1, 0], "free"),
+        ([[1e75, 1e-300], [1e75, -2e-300], [-1e75, 1e-300]], [0, 1, 1], "none"),
+        ([[1, 1], [-1e-165, -1e-165]], [1, 0], "none"),
+        ([[1, 1], [-5e-324, -5e-324]], [1, 0], "none"),
+        ([[10**13, 10**13 + 1], [10**13, 10**13 - 1], [0, 10**13]], [1, 0, 1], "none"),
+        ([[10**15, 10**15 + 1], [10**15, 10**15 - 1], [0, 10**15]], [1, 0, 1], "none"),
+    ],
+)
+def test_what_is_exactly_separable_is_solved_or_left_undecided(x, y, bias):
+    # NotSeparableError, which would be false, is no CertificateError
+    with contextlib.suppress(sc.CertificateError):
+        assert sc.max_margin(sc.Problem(x, y), bias=bias).certificate.lower > 0
+
+
+def test_integers_prove_what_floats_only_suggest():
+    """Rows z with 3 z_0 + 5 z_1 + 7 z_2 = 0, and the same with one entry moved by an ulp."""
+    z = np.array([[7.0, 1.0], [0.0, 4.0], [-3.0, -23.0 / 7.0]])
+    z[2, 1] = -(3.0 * 1.0 + 5.0 * 4.0) / 7.0
+    weights, none = np.array([3.0, 5.0, 7.0]) / 15.0, np.zeros((3, 0))
+    sharp = sharpen(z, none, weights)
+    assert sharp is not None
+    # three rows in the plane are always dependent; by elimination, relative to the weight of row 2:
+    second = (-Fraction(z[2, 1]) + Fraction(z[2, 0]) / Fraction(z[0, 0]) * Fraction(z[0, 1])) / 4
+    exact = [-Fraction(z[2, 0]) / Fraction(z[0, 0]), second, Fraction(1)]
+    np.testing.assert_allclose(sharp, [float(v / sum(exact)) for v in exact], rtol=4e-16)
+    # dependent columns: only exact zeros leave a null vector
+    line = np.array([[1.0, 3.0], [-1.0, -3.0]])
+    np.testing.assert_array_equal(sharpen(line, none[:2], np.ones(2)), [0.5, 0.5])
+    line[1, 1] = np.nextafter(-3.0, 0.0)
+    assert sharpen(line, none[:2], np.ones(2)) is None
+
+
+@pytest.mark.parametrize("d", [8, 60])
+def test_the_null_vector_is_found_exactly_or_to_rounding(d):
+    rng = np.random.default_rng(d)
+    weights = rng.random(d + 1) + 0.1
+    z = rng.standard_normal((d + 1, d))
+    z[-1] = -(weights[:-1] @ z[:-1]) / weights[-1]
+    scales = 10.0 ** rng.integers(-9, 10, (d + 1, 1))
+    sharp = sharpen(z * scales, np.zeros((d + 1, 0)), weights / scales[:, 0])
+    assert sharp is not None
+    expected = weights / scales[:, 0]
+    np.testing.assert_allclose(sharp, expected / expected.sum(), rtol=1e-11)
 
 
 @pytest.mark.parametrize("bias", BIASES)
