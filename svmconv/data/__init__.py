@@ -1,6 +1,9 @@
-"""Data sets: problems with a known SVM, simulated sets, embedded digits. Each is a Problem."""
+"""Data sets: problems with a known SVM, simulated sets, images. Each is a Problem."""
 
 from svmconv.data.digits import digits as digits
+from svmconv.data.images import cifar10 as cifar10
+from svmconv.data.images import fashion_mnist as fashion_mnist
+from svmconv.data.images import mnist as mnist
 from svmconv.data.planted import planted as planted
 from svmconv.data.synthetic import blobs as blobs
 from svmconv.data.synthetic import disc as disc
