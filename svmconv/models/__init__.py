@@ -1,4 +1,7 @@
 """Network families: each returns logits and its named hidden activations."""
 
+from svmconv.models.cnn import CNN as CNN
+from svmconv.models.densenet import DenseNet as DenseNet
 from svmconv.models.last_layer import last_layer as last_layer
 from svmconv.models.mlp import MLP as MLP
+from svmconv.models.resnet import ResNet as ResNet
