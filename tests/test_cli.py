@@ -254,6 +254,13 @@ def test_audit_hands_over_the_arrays(capsys, here, monkeypatch):
     assert "no array w" in sentence(err)
 
 
+def test_audit_reports_features_that_nothing_separates(capsys, here):
+    np.savez("layer.npz", x=[[0.0], [1.0], [2.0]], y=[0, 1, 0], w=[1.0], b=0.5)
+    status, out, err = run(capsys, "audit", "layer.npz")
+    assert (status, err) == (0, "")
+    assert "a convex combination of 3 signed rows is zero" in out
+
+
 # other ends
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import svmconv as sc
 from svmconv.measures.audit import audit as audit_function
+from svmconv.svm.certificate import check_infeasible
 
 EPS = np.finfo(float).eps
 BLOBS = sc.data.blobs(n=40)  # needs an intercept; its two SVMs differ
@@ -141,9 +142,83 @@ def test_two_equal_rows_have_no_direction():
         sc.audit(BLOBS.x, BLOBS.y, np.ones((2, 2)), np.zeros(2))
 
 
-def test_features_that_no_layer_separates():
-    with pytest.raises(sc.NotSeparableError, match="cannot be separated"):
-        sc.audit([[0.0], [1.0], [2.0]], [0, 1, 0], [1.0], 0.0)
+@pytest.mark.parametrize(
+    ("x", "y", "weight", "bias"),
+    [
+        ([[0.0], [1.0], [2.0]], [0, 1, 0], [1.0], 0.0),
+        ([[1.0, 0], [2.0, 0]], [0, 1], [1.0, 0.0], None),
+        ([[0.0, 0], [2, 0], [1, 0], [0, 5], [9, 9]], [0, 0, 1, 2, 1], np.eye(3, 2), np.zeros(3)),
+    ],
+)
+def test_features_that_no_layer_separates_are_reported_with_the_proof(x, y, weight, bias):
+    report = sc.audit(x, y, weight, bias)
+    assert not report.separable
+    assert report.svms == {}
+    proof = report.conflict
+    kind = "none" if bias is None else "free"
+    again = check_infeasible(report.problem, proof.rows, proof.weights, proof.rivals, bias=kind)
+    assert again <= proof.residual < 1e-12
+    assert np.isnan(report.gaps.angle).all()
+    assert np.isnan(report.support_overlap)
+    assert report.errors > 0
+    told = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert told["separable"] is False
+    assert told["against"] == told["certificates"] == {}
+    assert told["conflict"]["rows"] == proof.rows.tolist()
+    assert sum(told["conflict"]["weights"]) == pytest.approx(1.0)
+    assert told["support_overlap"] is None
+    text = str(report)
+    assert f"a convex combination of {len(np.unique(proof.rows))} signed rows is zero" in text
+    assert "no exact SVM, no gap to it" in text
+    assert ("separable with an intercept" in text) == (bias is None)
+    assert "nan" not in text
+
+
+def test_features_that_a_layer_separates_have_no_conflict():
+    report = sc.audit(BLOBS.x, BLOBS.y, np.ones(2), 0.0)
+    assert (report.separable, report.conflict) == (True, None)
+    assert report.to_dict()["separable"] is True
+    assert "not separable" not in str(report)
+    assert "dimensions" not in str(report)
+    assert "collapsed" not in str(report)
+
+
+def test_a_collapsed_class_is_named():
+    """Class 3 at the origin of a relu plane; class 8 a cloud, then one point on a line."""
+    x = np.where(BLOBS.y[:, None] == 1, np.abs(BLOBS.x) + 1.0, 0.0).astype(np.float32)
+    y = np.where(BLOBS.y == 1, 8, 3)
+    report = sc.audit(x, y, [1.0, 1.0], -1.0)
+    assert "all 20 rows of class 3 are exactly 0, where no unit is on" in str(report)
+    assert "class 8" not in str(report)
+    assert "no verdict on training" in str(report)
+    assert report.to_dict()["collapsed"] is True
+    assert report.to_dict()["spread"][0] == 0.0
+    assert report.collapse.collapsed.tolist() == [True, False]
+    x[y == 8] = 2.0
+    text = str(sc.audit(x, y, [1.0, 1.0], -1.0))
+    assert "the features fill 1 of 2 dimensions" in text
+    assert "all 20 rows of class 8 are one point" in text
+
+
+def test_features_on_one_point():
+    report = sc.audit(np.full((4, 2), 3.0), [0, 1, 0, 1], [1.0, 0.0], 0.0)
+    assert not report.separable
+    assert "all features are one point" in str(report)
+
+
+def test_what_cannot_be_certified_stays_an_error(monkeypatch):
+    def max_margin(problem, bias):
+        raise sc.CertificateError("too close", lower=0.0, upper=1.0)
+
+    monkeypatch.setattr("svmconv.measures.last_layer.max_margin", max_margin)
+    with pytest.raises(sc.CertificateError, match="too close"):
+        sc.audit(BLOBS.x, BLOBS.y, np.ones(2), 0.0)
+
+
+def test_the_record_is_that_of_last_layer_gaps():
+    w, b = np.array([1.0, 2.0]), 0.5
+    record = sc.audit(BLOBS.x, BLOBS.y, w, b).record
+    assert record.identical(sc.measures.last_layer_gaps(BLOBS.x, BLOBS.y, w, b))
 
 
 def test_a_square_weight_the_wrong_way_round_warns():
