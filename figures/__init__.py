@@ -2,7 +2,8 @@
 
 `python -m figures` (or `make figures`) draws all whose results are there. A result folder holds
 `convergence/*.nc` (gaps saved by svmconv.results.save) and `plane/problem.npz` (arrays x, y, name),
-`plane/svm.npz` (MaxMargin.save) and, if a network was trained, `plane/logits.nc` (plots.grid).
+`plane/svm.npz` (MaxMargin.save) and, if a network was trained, `plane/logits.nc` (plots.grid); for
+networks on images see figures.images.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from figures import images
+from figures.li2018_simulated import li2018_simulated
 from svmconv import plots
 from svmconv.errors import DataError
 from svmconv.problem import Problem
@@ -41,4 +44,9 @@ def plane(results: Path) -> Figure:
     return plots.plane(problem, svm, load(logits)["logits"] if logits.exists() else None)
 
 
-FIGURES: dict[str, Callable[[Path], Figure]] = {"convergence": convergence, "plane": plane}
+FIGURES: dict[str, Callable[[Path], Figure]] = {
+    "convergence": convergence,
+    "plane": plane,
+    "li2018_simulated": li2018_simulated,
+    **images.FIGURES,
+}

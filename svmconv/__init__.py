@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from svmconv.svm.result import MaxMargin as MaxMargin
     from svmconv.svm.solve import max_margin as max_margin
     from svmconv.theory.verify import verify as verify
+    from svmconv.training.tracker import Tracker as Tracker
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ _NAMES = {
     "NotSeparableError": "svmconv.errors",
     "Problem": "svmconv.problem",
     "SvmconvError": "svmconv.errors",
+    "Tracker": "svmconv.training.tracker",
     "audit": "svmconv.measures.audit",
     "descend": "svmconv.dynamics.descent",
     "gaps": "svmconv.measures.gaps",

@@ -79,7 +79,9 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
 
 def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ids", nargs="*", metavar="ID", help="claims, as `svmconv list` names them")
-    parser.add_argument("--all", action="store_true", help="every claim, as when no ID is given")
+    parser.add_argument(
+        "--all", action="store_true", help="every claim, those that take minutes too"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number here")
     parser.add_argument(
         "--report", type=Path, metavar="DIR", help="write index.html and a picture per claim here"

@@ -34,9 +34,10 @@ class Verify:
         from svmconv import report
         from svmconv.cli.terminal import show
         from svmconv.results import write_aside
+        from svmconv.theory.verify import claims as known
         from svmconv.theory.verify import select, verify
 
-        claims = select(self.ids or None)
+        claims = select(list(known()) if self.all else self.ids or None)
         progress = _progress(sum(len(claim.cases) for claim in claims))
         verdicts = verify([claim.id for claim in claims], progress=progress)
         if self.json is not None:

@@ -90,18 +90,13 @@ class Layers:
 def _product(
     x: Float[Array, "n h w c"], kernel: Float[Array, "1 1 c k"], strides: Any, *_: Any, **__: Any
 ) -> Float[Array, "n h2 w2 k"]:
-    """A 1 x 1 convolution as a matrix product: on CPU its weight gradient is 3 times faster."""
+    """A 1 x 1 convolution as a matrix product: its gradient takes half the time on CPU."""
     return x[:, :: strides[0], :: strides[1]] @ kernel[0, 0]
 
 
 def average_pool(x: Float[Array, "n h w c"], size: int) -> Float[Array, "n h//{size} w//{size} c"]:
-    """Means over size x size squares; rows and columns that fill no square are left out.
-
-    A reshape: on CPU the gradient of nnx.avg_pool is several times slower.
-    """
-    n, h, w, c = x.shape
-    x = x[:, : h - h % size, : w - w % size]
-    return x.reshape(n, h // size, size, w // size, size, c).mean(axis=(2, 4))
+    """Means over size x size squares; rows and columns that fill no square are left out."""
+    return nnx.avg_pool(x, (size, size), (size, size))
 
 
 def halve(x: Float[Array, "n h w c"]) -> Float[Array, "n h//2 w//2 c"]:

@@ -5,5 +5,8 @@ Every function returns a `matplotlib.figure.Figure` that belongs to no window an
 """
 
 from svmconv.plots.curves import convergence as convergence
+from svmconv.plots.planes import Panel as Panel
 from svmconv.plots.planes import grid as grid
 from svmconv.plots.planes import plane as plane
+from svmconv.plots.planes import planes as planes
+from svmconv.plots.training import training as training

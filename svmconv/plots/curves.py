@@ -70,7 +70,7 @@ def convergence(curves: Mapping[str, xr.Dataset], title: str = "") -> Figure:
             shaded = _shade_floors(row, list(curves.values()))
         row[0].set_ylabel(_PANELS[name])
     for view, column in zip(_VIEWS, grid.T, strict=True):
-        _tick_powers_of_ten(column[-1], view.sign)
+        tick_powers_of_ten(column[-1], view.sign)
         column[-1].set_xlabel(view.label)
     figure.suptitle(title)
     figure.legend(handles=_legend(curves, shaded), loc="outside lower left", ncols=1)
@@ -134,7 +134,7 @@ def _shade_floors(row: np.ndarray, curves: list[xr.Dataset]) -> int:
     return len(floors)
 
 
-def _tick_powers_of_ten(ax: Axes, sign: int) -> None:
+def tick_powers_of_ten(ax: Axes, sign: int) -> None:
     """Ticks on an axis that holds ln(value) on a log scale, written as powers of ten of value."""
     low, high = (limit / _LN10 for limit in ax.get_xlim())
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -55,6 +55,18 @@ class ExactSVM(Protocol):
         ...
 
 
+class Panel(NamedTuple):
+    """One plane of `planes`."""
+
+    problem: Problem
+    svm: ExactSVM | None = None
+    """None where the rows are not separable, which the panel then says."""
+    network: xr.DataArray | None = None
+    """Logits as `grid` makes them."""
+    title: str = ""
+    """Instead of the problem's name."""
+
+
 def grid(
     problem: Problem,
     network: Callable[[Float64[np.ndarray, "m 2"]], Float64[np.ndarray, "m *k"]],
@@ -79,27 +91,56 @@ def plane(problem: Problem, svm: ExactSVM, network: xr.DataArray | None = None) 
     Support vectors are ringed; `network` holds logits as `grid` makes them. Raises DataError unless
     the problem has two features and the SVM belongs to it.
     """
-    if svm.problem_id != problem.id:
+    figure = Figure(figsize=(5.6, 6.0))
+    panel = Panel(problem, svm, network)
+    handles = _draw_panel(figure.subplots(), panel)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+@styled
+def planes(panels: Sequence[Sequence[Panel]], title: str = "") -> Figure:
+    """Several of them, in rows and columns, under one legend.
+
+    A class that has become a point is marked, with the number of its rows. Raises DataError as
+    `plane` does, or unless the rows are equally long.
+    """
+    columns = {len(row) for row in panels}
+    if len(columns) != 1 or not min(columns):
+        raise DataError("planes needs one or more rows of panels, all equally long")
+    figure = Figure(figsize=(0.2 + 3.5 * max(columns), 0.8 + 3.7 * len(panels)))
+    figure.set_layout_engine("constrained", h_pad=0.06)
+    places = figure.subplots(len(panels), max(columns), squeeze=False)
+    handles = {}
+    for row, axes in zip(panels, places, strict=True):
+        for panel, ax in zip(row, axes, strict=True):
+            handles |= {handle.get_label(): handle for handle in _draw_panel(ax, panel)}
+    figure.suptitle(title)
+    figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _draw_panel(ax: Axes, panel: Panel) -> list[Line2D]:
+    """Everything of one panel; what its legend names."""
+    problem, svm, network, title = panel
+    if svm is not None and svm.problem_id != problem.id:
         raise DataError(
             f"this SVM belongs to another problem ({svm.problem_id}) than {problem.name!r} "
             f"({problem.id}): solve this one with max_margin(problem)"
         )
-    scores = grid(problem, lambda points: points @ svm.w.T + svm.b, resolution=400)
-    figure = Figure(figsize=(5.6, 6.0))
-    ax = figure.subplots()
+    x1, x2 = _plane_axes(problem, 2)
     ax.grid(False)
-    handles = _draw_rows(ax, problem, svm)
-    _draw_boundary(ax, scores, "black", "-")
-    _draw_margins(ax, scores, "black", ":")
-    handles.append(Line2D([], [], color="black", linestyle="-", label="exact SVM"))
-    handles.append(Line2D([], [], color="black", linestyle=":", label="its margins"))
+    handles = _draw_rows(ax, problem)
+    words = "not separable: no exact SVM"
+    if svm is not None:
+        handles += _draw_svm(ax, problem, svm)
+        words = f"bias {svm.bias}, margin {svm.margin:.6g}"
     if network is not None:
         _draw_boundary(ax, network, color(3), "--")
         handles.append(Line2D([], [], color=color(3), linestyle="--", label="network boundary"))
-    ax.set(xlabel="feature 1", ylabel="feature 2", aspect="equal")
-    ax.set_title(f"{problem.name}\nbias {svm.bias}, margin {svm.margin:.6g}")
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
-    return figure
+    ax.set(xlabel="feature 1", ylabel="feature 2", xlim=x1, ylim=x2, aspect="equal")
+    ax.set_title(f"{title or problem.name}\n{words}")
+    return handles
 
 
 def _plane_axes(
@@ -118,10 +159,11 @@ def _one_per_class(scores: Float64[np.ndarray, "m m k"]) -> Float64[np.ndarray, 
     return np.concatenate([0 * scores, scores], axis=-1) if scores.shape[-1] == 1 else scores
 
 
-def _draw_rows(ax: Axes, problem: Problem, svm: ExactSVM) -> list[Line2D]:
+def _draw_rows(ax: Axes, problem: Problem) -> list[Line2D]:
     for k, name in enumerate(problem.classes):
+        rows = problem.x[problem.index == k]
         ax.plot(
-            *problem.x[problem.index == k].T,
+            *rows.T,
             color=color(k),
             marker=marker(k),
             linestyle="none",
@@ -130,7 +172,29 @@ def _draw_rows(ax: Axes, problem: Problem, svm: ExactSVM) -> list[Line2D]:
             alpha=0.75,
             label=f"class {name}",
         )
-    ax.plot(
+        if len(rows) > 1 and (rows == rows[0]).all():
+            _mark_point(ax, rows[0], f"class {name}: all {len(rows)} rows", color(k))
+    return list(ax.lines)
+
+
+def _mark_point(ax: Axes, point: Float64[np.ndarray, " 2"], words: str, look: str) -> None:
+    """Where a whole class is, and that it is there."""
+    ax.annotate(
+        words,
+        (float(point[0]), float(point[1])),
+        xytext=(14, -14),
+        textcoords="offset points",
+        color=look,
+        fontsize=8,
+        arrowprops={"arrowstyle": "->", "color": look, "shrinkB": 5},
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        zorder=5,
+    )
+
+
+def _draw_svm(ax: Axes, problem: Problem, svm: ExactSVM) -> list[Line2D]:
+    """Boundary, margins and support vectors."""
+    (rings,) = ax.plot(
         *problem.x[svm.support].T,
         linestyle="none",
         marker="o",
@@ -139,7 +203,14 @@ def _draw_rows(ax: Axes, problem: Problem, svm: ExactSVM) -> list[Line2D]:
         markeredgecolor="black",
         label="support vector",
     )
-    return list(ax.lines)
+    scores = grid(problem, lambda points: points @ svm.w.T + svm.b, resolution=400)
+    _draw_boundary(ax, scores, "black", "-")
+    _draw_margins(ax, scores, "black", ":")
+    return [
+        rings,
+        Line2D([], [], color="black", linestyle="-", label="exact SVM"),
+        Line2D([], [], color="black", linestyle=":", label="its margins"),
+    ]
 
 
 def _draw_boundary(ax: Axes, scores: xr.DataArray, look: str, line: LineStyle) -> None:

@@ -97,6 +97,8 @@ class Claim:
     source: str
     statement: str
     cases: tuple[Case, ...]
+    extended: bool = False
+    """Whether it takes minutes, and is measured only by name or with --all."""
 
 
 @dataclass(frozen=True)

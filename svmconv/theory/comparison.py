@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import optax
@@ -69,6 +69,8 @@ class Setting:
     method: Flow | Descent = Flow()
     bias: Bias = "none"
     bias_scale: float = 1.0
+    init: Callable[[], Float64[np.ndarray, "*w"]] | None = None
+    """The weights at the start, in the space of (w, b / sqrt c); zero without."""
     clock: Literal["time", "loss"] = "time"
     """What ln tau is read from: the time, or (for methods without a rate) -ln(gamma^2 L)."""
 
@@ -300,8 +302,12 @@ def compare(setting: Setting) -> Comparison:
     """Run a setting and put it beside its forecast; equal settings are run once per process."""
     problem = setting.problem()
     svm = max_margin(problem, bias=setting.bias, bias_scale=setting.bias_scale)
-    kind = {"bias": setting.bias, "bias_scale": setting.bias_scale}
+    kind: dict[str, Any] = {"bias": setting.bias, "bias_scale": setting.bias_scale}
     method = setting.method
+    init = None if setting.init is None else setting.init()
+    kind["init"] = init
+    if init is not None and setting.bias == "augmented":
+        kind["init"] = init[..., :-1], init[..., -1] * np.sqrt(setting.bias_scale)
     if isinstance(method, Flow):
         rate = 1.0
         coarse = gradient_flow(problem, method.log_t, rtol=RTOL, **kind)
@@ -310,4 +316,6 @@ def compare(setting: Setting) -> Comparison:
         known = isinstance(method.optimizer, Optimizer)
         rate = method.optimizer.effective_rate if known else 1.0
         run = coarse = descend(problem, method.optimizer, method.steps, **kind)
-    return Comparison(setting, problem, svm, constants(problem, svm, rate=rate), run, coarse)
+    return Comparison(
+        setting, problem, svm, constants(problem, svm, rate=rate, init=init), run, coarse
+    )

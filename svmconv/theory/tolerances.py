@@ -16,6 +16,12 @@ RESIDUAL = 1e-8
 RESIDUAL_STEPS = 1e-2
 """|w - w_F| after 1e6 steps, absolute in units of 1/gamma: a few t^-kappa at kappa = 1/2."""
 
+JOINT = 0.2
+"""Relative: a network trained as a whole is followed to |log L| = 400, and its features turn."""
+
+EXPONENT = 0.08
+"""Absolute, half of 1/2 - 1/3: what tells networks of two and three layers apart."""
+
 DIRECTION = 0.8
 """Radians, about 45 degrees: where no rate can be verified, two directions farther apart than twice
 the error bar can still be told from each other."""

@@ -12,9 +12,12 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Float64, PyTree
 
-from svmconv.errors import DataError, DivergedError
+from svmconv.errors import DivergedError
 from svmconv.losses import log_loss
 from svmconv.problem import Problem
+from svmconv.training.evaluate import features as features
+from svmconv.training.network import opened
+from svmconv.training.objectives import logit_margins as logit_margins
 
 
 class Fit(NamedTuple):
@@ -40,7 +43,7 @@ def fit(
         x, own = jnp.asarray(problem.x), jnp.asarray(problem.own)
         module.train()
         graph, params, rest = nnx.split(module, nnx.Param, ...)
-        _check_logits(graph, params, rest, x, problem)
+        opened(module, problem, training=True)  # checks the logits
         params, rest, history, accuracy = _descend(graph, optimizer, steps, params, rest, x, own)
         nnx.update(module, params, rest)
         found = Fit(np.asarray(history), float(accuracy))
@@ -48,25 +51,6 @@ def fit(
         step = int(np.argmin(np.isfinite(found.log_loss)))
         raise DivergedError(f"training diverged at step {step}: lower the optimizer's rate")
     return found
-
-
-def features(module: nnx.Module, problem: Problem) -> Problem:
-    """The problem seen by the last layer: penultimate features (n, d'), float64, same labels.
-
-    The module runs in evaluation mode and is left as it was.
-    """
-    with jax.enable_x64(True):
-        frozen = nnx.clone(module)
-        frozen.eval()
-        _, hidden = nnx.jit(frozen)(jnp.asarray(problem.x))
-        x = np.asarray(hidden["penultimate"], dtype=np.float64)
-    return Problem(x, problem.y, f"{type(module).__name__} features of {problem.name}")
-
-
-def logit_margins(logits: Float[Array, "n k"], own: Bool[Array, "n k"]) -> Float[Array, "n k"]:
-    """z_y - z_k of each row, +inf at its own class: the pair margins that svmconv.losses takes."""
-    own_logit = jnp.sum(jnp.where(own, logits, 0.0), axis=1, keepdims=True)
-    return jnp.where(own, jnp.inf, own_logit - logits)
 
 
 @partial(jax.jit, static_argnames=("graph", "optimizer", "steps"))
@@ -100,12 +84,3 @@ def _descend(
     (params, rest, _), history = jax.lax.scan(step, start, length=steps)
     last, (_, margins) = forward(params, rest)
     return params, rest, jnp.append(history, last), jnp.mean(margins.min(axis=1) > 0, dtype=float)
-
-
-def _check_logits(graph: Any, params: PyTree, rest: PyTree, x: Array, problem: Problem) -> None:
-    shape = jax.eval_shape(lambda: nnx.merge(graph, params, rest, copy=True)(x)[0]).shape
-    if shape != (problem.n, problem.n_classes):
-        raise DataError(
-            f"the network gives logits of shape {shape} for {problem.n} rows of "
-            f"{problem.n_classes} classes: its last layer needs {problem.n_classes} outputs"
-        )

@@ -12,9 +12,6 @@ from flax import nnx
 import svmconv as sc
 from svmconv.errors import DataError
 from svmconv.models import CNN, DenseNet, ResNet
-from svmconv.models.densenet import DenseLayer
-from svmconv.models.layers import Layers, average_pool
-from svmconv.models.resnet import Bottleneck
 
 SHAPE = (8, 8, 1)
 FAMILIES = {
@@ -150,7 +147,7 @@ def test_every_leaf_and_activation_has_the_dtype(family, norm, dtype):
 
 
 def test_float32_agrees_with_float64():
-    single, double = network("densenet", dtype="float32"), network("densenet")
+    single, double = network("cnn", dtype="float32"), network("cnn")
     with jax.enable_x64(True):
         state = jax.tree.map(lambda leaf: leaf.astype("float64"), nnx.state(single))
         nnx.update(double, state)
@@ -216,58 +213,6 @@ def test_relu_can_collapse_a_class_and_leaky_relu_cannot():
     assert (before < 0).any()
     np.testing.assert_array_equal(relu, np.maximum(before, 0))
     np.testing.assert_array_equal(leaky, np.where(before > 0, before, 0.01 * before))
-
-
-def test_a_bottleneck_adds_to_its_padded_average():
-    """With the last convolution at zero, the residual is zero and the shortcut is left."""
-    make = Layers("relu", "none", np.dtype("float32"), nnx.Rngs(0))
-    block = Bottleneck(make, 3, 2, 6, stride=2)
-    block.residual.layers[-1].kernel[...] *= 0
-    x = jnp.asarray(images() * np.arange(1.0, 4.0), jnp.float32)
-    expected = np.zeros((5, 4, 4, 6), np.float32)
-    expected[..., 1:4] = average_pool(x, 2)  # one channel of zeros before, two after
-    np.testing.assert_array_equal(block(x), expected)
-
-
-def test_a_dense_layer_keeps_what_comes_in():
-    make = Layers("tanh", "group", np.dtype("float32"), nnx.Rngs(0))
-    layer = DenseLayer(make, 3, 2)
-    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 4, 4, 3)), jnp.float32)
-    np.testing.assert_array_equal(layer(x)[..., :3], x)
-
-
-@pytest.mark.parametrize("stride", [1, 2])
-def test_a_1_x_1_convolution_is_the_matrix_product(stride):
-    with jax.enable_x64(True):
-        layer = Layers("relu", "none", np.dtype("float64"), nnx.Rngs(0)).convolution(
-            3, 4, 1, stride=stride
-        )
-        x = np.random.default_rng(0).standard_normal((2, 5, 5, 3))
-        found, kernel = np.asarray(layer(jnp.asarray(x))), np.asarray(layer.kernel[...])
-    expected = jax.lax.conv_general_dilated(
-        x.astype(np.float32),
-        kernel.astype(np.float32),
-        (stride, stride),
-        "SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_average_pool_by_hand():
-    x = jnp.arange(2.0 * 5 * 4).reshape(2, 5, 4, 1)
-    expected = np.asarray(x)[:, :4].reshape(2, 2, 2, 2, 2).mean(axis=(2, 4))
-    np.testing.assert_array_equal(average_pool(x, 2)[..., 0], expected)
-
-
-def test_initial_convolutions_are_he_normal_before_relu_and_lecun_normal_before_tanh():
-    for activation, gain in (("relu", 2.0), ("leaky_relu", 2.0), ("tanh", 1.0)):
-        make = Layers(activation, "none", np.dtype("float32"), nnx.Rngs(0))
-        layer = make.convolution(32, 64, 3)
-        variance = float(layer.kernel[...].var())
-        # 18,432 draws: the standard error of a variance is 1 %.
-        assert variance == pytest.approx(gain / (9 * 32), rel=0.05)
-        assert not layer.bias[...].any()
 
 
 @pytest.mark.parametrize(

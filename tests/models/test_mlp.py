@@ -6,7 +6,7 @@ from flax import nnx
 
 from svmconv.errors import DataError
 from svmconv.models import MLP
-from svmconv.models.mlp import ACTIVATIONS
+from svmconv.models.activations import ACTIVATIONS
 
 
 def outputs(module, x):
@@ -79,6 +79,17 @@ def test_forward_pass_by_hand(activation, x):
     np.testing.assert_allclose(logits, expected, rtol=1e-13, atol=1e-14)
 
 
+def test_penultimate_activation_follows_the_last_hidden_layer_alone(x):
+    """Linear there: relu of it is what the network with relu everywhere has."""
+    widths = (4, 3, 2, 3)
+    plain = MLP(widths, activation="relu", rngs=nnx.Rngs(1))
+    linear = MLP(widths, activation="relu", penultimate_activation="linear", rngs=nnx.Rngs(1))
+    expected, found = outputs(plain, x)[1], outputs(linear, x)[1]
+    np.testing.assert_array_equal(found["hidden_1"], expected["hidden_1"])
+    assert (found["penultimate"] < 0).any()
+    np.testing.assert_array_equal(np.maximum(found["penultimate"], 0), expected["penultimate"])
+
+
 def test_seed_decides_the_weights():
     def kernel(seed):
         return np.asarray(MLP((4, 3), rngs=nnx.Rngs(seed)).head.kernel[...])
@@ -96,3 +107,5 @@ def test_impossible_widths(widths):
 def test_unknown_activation():
     with pytest.raises(DataError, match=r"unknown activation 'gelo'.*leaky_relu"):
         MLP((4, 2), activation="gelo", rngs=nnx.Rngs(0))
+    with pytest.raises(DataError, match="unknown penultimate_activation 'gelo'"):
+        MLP((4, 2), penultimate_activation="gelo", rngs=nnx.Rngs(0))

@@ -1,0 +1,66 @@
+"""Networks on images: penultimate planes, and gaps against the loss, of saved runs.
+
+A run is a folder as simulations.images writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from svmconv import plots
+from svmconv.errors import DataError
+from svmconv.problem import Problem
+from svmconv.results import load
+from svmconv.svm.result import MaxMargin
+
+TITLES = {
+    "mnist_resnet": "ResNet on MNIST 0 and 1",
+    "blobs_three_class": "MLP on three blobs",
+    "mnist_densenet": "DenseNet on MNIST 0, 1 and 2",
+    "cifar_densenet": "DenseNet on CIFAR-10 airplanes and birds",
+}
+STAGES = {"trained": "after training", "late": "after the late phase"}
+
+
+def planes(name: str, results: Path) -> Figure:
+    """Two penultimate features: a column per run, after training above, after late phase below."""
+    folders = _runs(results / name)
+    return plots.planes(
+        [[_panel(folder, stage) for folder in folders] for stage in STAGES], TITLES[name]
+    )
+
+
+def gaps(name: str, results: Path) -> Figure:
+    """Angle, margin gap and bias gap of every run against its loss."""
+    return plots.training({f.name: load(f / "curves.nc") for f in _runs(results / name)})
+
+
+def _runs(folder: Path) -> list[Path]:
+    found = sorted(path.parent for path in folder.glob("[!.]*/curves.nc"))
+    if not found:
+        raise DataError(f"{folder} holds no run: run a simulation first")
+    return found
+
+
+def _panel(folder: Path, stage: str) -> plots.Panel:
+    log_loss = float(load(folder / "curves.nc").log_loss_left.sel(stage=stage))
+    with np.load(folder / f"{stage}.npz", allow_pickle=False) as kept:
+        x, y, w, b = (kept[name].astype(np.float64) for name in ("x", "y", "w", "b"))
+    problem = Problem(x, y, folder.name)
+    svm = folder / f"{stage}.svm.npz"
+    return plots.Panel(
+        problem,
+        MaxMargin.load(svm) if svm.exists() else None,
+        plots.grid(problem, lambda points: points @ w.T + b, resolution=400),
+        f"{folder.name}\n{STAGES[stage]}, ln L = {log_loss:.4g}",
+    )
+
+
+FIGURES: dict[str, Callable[[Path], Figure]] = {
+    f"{name}_{draw.__name__}": partial(draw, name) for name in TITLES for draw in (planes, gaps)
+}

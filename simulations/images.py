@@ -1,0 +1,238 @@
+"""What the simulations on images share: train, go on to small losses, keep the last layer.
+
+A simulation is a `Config` with its data and network, presets of such configurations, and `main`.
+Every run trains with a published optimizer, then lowers log L in evaluation mode (the late phase);
+its last layer is compared with the exact SVM of its current features all along, and kept twice.
+
+    results/SIMULATION/RUN/curves.nc           gaps and everything else measured, over step
+    results/SIMULATION/RUN/trained.npz         x, y, w, b after training: `svmconv audit` reads it
+    results/SIMULATION/RUN/trained.svm.npz     the augmented SVM of x, y, if they are separable
+    results/SIMULATION/RUN/late.npz, late.svm.npz     the same after the late phase
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optax
+import xarray as xr
+from flax import nnx
+
+from svmconv.errors import CertificateError, DataError, NotSeparableError, SvmconvError
+from svmconv.measures.last_layer import last_layer_gaps
+from svmconv.models import last_layer
+from svmconv.problem import Problem
+from svmconv.results import save
+from svmconv.svm.solve import max_margin
+from svmconv.training.evaluate import Evaluation, evaluate
+from svmconv.training.late import late_phase
+from svmconv.training.progress import Interrupted
+from svmconv.training.tracker import Tracker
+from svmconv.training.train import train
+
+STAGES = ("trained", "late")
+LAYER = ("x", "y", "w", "b")
+OPTIMIZERS = {
+    "sgd": optax.sgd,
+    "momentum": lambda rate: optax.sgd(rate, momentum=0.9),
+    "adam": optax.adam,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(ABC):
+    """One run: how a network is trained, and how far it goes on afterwards."""
+
+    optimizer: str = "momentum"
+    """One of OPTIMIZERS."""
+    penultimate: str = "relu"
+    """Activation of the two penultimate units; "relu" as published can collapse a class to a point,
+    "leaky_relu" and "linear" cannot."""
+    rate: float = 1e-3
+    batch: int | None = None
+    epochs: int
+    stop_log_loss: float = -np.inf
+    """Training ends after an epoch whose mean log-loss is at most this."""
+    late_log_loss: float = -1_000.0
+    late_steps: int
+    """The late phase ends at that log-loss, or after so many steps."""
+    rows: int | None = None
+    """Training rows, the first of the file; None for all."""
+    seed: int = 0
+    """Of the initial weights and the order of the rows."""
+
+    @property
+    def name(self) -> str:
+        """momentum-relu-seed-0."""
+        return f"{self.optimizer}-{self.penultimate}-seed-{self.seed}"
+
+    @abstractmethod
+    def problem(self, split: str) -> Problem:
+        """The "train" or "test" rows."""
+
+    @abstractmethod
+    def network(self) -> nnx.Module:
+        """The network before training, with two penultimate units."""
+
+
+Presets = Mapping[str, Sequence[Config]]
+
+
+def run(config: Config, checkpoints: Path | None = None) -> xr.Dataset:
+    """Train, go through the late phase, and return what was measured and what was left.
+
+    Over `step`: everything that last_layer_gaps measures, log_loss, and `late`, whether the record
+    is of the late phase, whose steps count on from those of training. Over `stage` ("trained",
+    "late"): the penultimate features x (row, feature) in the network's dtype, the last layer w
+    (class, feature), b (class), and log_loss_left, train_accuracy, test_accuracy in evaluation
+    mode; y (row) are the labels, `late_stopped` says why the late phase ended ("log_loss", "steps",
+    or "rounding": no step lowers log L any more). With a folder `checkpoints` a killed run goes on
+    where it was.
+    """
+    problem, test, network = config.problem("train"), config.problem("test"), config.network()
+    early, late = Tracker(last_layer_gaps), Tracker(last_layer_gaps)
+    trained = train(
+        network,
+        problem,
+        OPTIMIZERS[config.optimizer](config.rate),
+        epochs=config.epochs,
+        batch=config.batch,
+        stop_log_loss=config.stop_log_loss,
+        seed=config.seed,
+        tracker=early,
+        checkpoints=checkpoints and checkpoints / "train",
+    )
+    stages = [_stage(network, trained.final, test)]
+    lowered = late_phase(
+        network,
+        problem,
+        log_loss=config.late_log_loss,
+        steps=config.late_steps,
+        tracker=late,
+        checkpoints=checkpoints and checkpoints / "late",
+    )
+    stages.append(_stage(network, lowered.final, test))
+    last = int(lowered.step[-1])
+    if late.dataset.step[-1] < last:
+        final = lowered.final
+        late.record(last, final.log_loss, final.features, problem.y, *last_layer(network))
+    steps = len(trained.log_loss) * -(-problem.n // (config.batch or problem.n))
+    return xr.merge(
+        [_joined(early.dataset, late.dataset, steps), xr.concat(stages, "stage")],
+        combine_attrs="drop",
+    ).assign(stage=list(STAGES), y=("row", problem.y), late_stopped=lowered.stopped)
+
+
+def _stage(network: nnx.Module, found: Evaluation, test: Problem) -> xr.Dataset:
+    """The features, the last layer, and how good the network is."""
+    weight, bias = last_layer(network)
+    return xr.Dataset(
+        {
+            "x": (("row", "feature"), found.features.astype(weight.dtype)),
+            "w": (("class", "feature"), weight),
+            "b": ("class", bias),
+            "log_loss_left": found.log_loss,
+            "train_accuracy": found.accuracy,
+            "test_accuracy": evaluate(network, test).accuracy,
+        }
+    )
+
+
+def _joined(early: xr.Dataset, late: xr.Dataset, steps: int) -> xr.Dataset:
+    """Records of training, then of the late phase, whose first is of the end of training."""
+    early = early.isel(step=early.step.values < steps)
+    late = late.assign_coords(step=late.step + steps)
+    phases = [d.assign(late=("step", np.full(d.sizes["step"], d is late))) for d in (early, late)]
+    return xr.concat(phases, "step", data_vars="minimal")
+
+
+def simulate(
+    configs: Sequence[Config], out: Path, checkpoints: Path | None = None
+) -> Iterator[Path]:
+    """Run one configuration after another; yields the folder out/NAME of each as it is written.
+
+    Raises DataError, before anything is run, where one of them exists.
+    """
+    for config in configs:
+        _check_new(out / config.name)
+    for config in configs:
+        with _all_or_nothing(out / config.name) as folder:
+            found = run(config, checkpoints and checkpoints / config.name)
+            write(found, folder, asdict(config))
+        yield out / config.name
+
+
+def write(found: xr.Dataset, folder: Path, config: Mapping[str, Any]) -> None:
+    """What `run` returned, as the files at the top of this module; the folder must exist."""
+    save(found.drop_vars(LAYER), folder / "curves.nc", config)
+    for stage in STAGES:
+        layer = {name: found[name] for name in LAYER}
+        arrays = {k: v.sel(stage=stage) if "stage" in v.dims else v for k, v in layer.items()}
+        x, y, w, b = (arrays[name].to_numpy() for name in LAYER)
+        np.savez_compressed(folder / f"{stage}.npz", x=x, y=y, w=w, b=b)
+        try:
+            svm = max_margin(Problem(x, y), bias="augmented")
+        except (NotSeparableError, CertificateError):
+            continue
+        svm.save(folder / f"{stage}.svm.npz")
+
+
+@contextmanager
+def _all_or_nothing(target: Path) -> Iterator[Path]:
+    """A folder that takes the name `target` only once the block has ended well."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        reason = error.strerror
+        raise DataError(f"{target} cannot be written ({reason}): choose another --out") from None
+    with staging as aside:
+        folder = Path(aside) / target.name
+        folder.mkdir()
+        yield folder
+        _check_new(target)  # another run may have ended meanwhile
+        folder.rename(target)
+
+
+def _check_new(target: Path) -> None:
+    if target.exists():
+        raise DataError(f"{target} exists: remove it or choose another folder with --out")
+
+
+def main(name: str, presets: Presets, doc: str | None, argv: Sequence[str] | None = None) -> int:
+    """0 when the results are written, else one sentence on standard error: 2, or 130 on Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        f"python -m simulations.{name}", description=(doc or "").partition("\n")[0]
+    )
+    runs = sorted({config.name for configs in presets.values() for config in configs})
+    parser.add_argument("--preset", choices=presets, default="smoke")
+    parser.add_argument("--run", choices=runs, help="one run of the preset instead of all")
+    parser.add_argument("--out", type=Path, default=Path("results"), metavar="FOLDER")
+    parser.add_argument(
+        "--checkpoints", type=Path, metavar="FOLDER", help="where a killed run finds itself again"
+    )
+    chosen = parser.parse_args(argv)
+    configs = [c for c in presets[chosen.preset] if chosen.run in (None, c.name)]
+    try:
+        if not configs:
+            raise DataError(
+                f"preset {chosen.preset} has no run {chosen.run}: choose another preset"
+            )
+        for folder in simulate(configs, chosen.out / name, chosen.checkpoints):
+            print(folder, flush=True)
+    except SvmconvError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,163 @@
+"""Networks trained as a whole, for the claims about their last layer.
+
+A network of D layers without biases is homogeneous of degree D. Plain descent on log L keeps the
+squared norms of its layers apart by constants (Du, Hu, Lee, NeurIPS 2018), and the smallest margin
+grows like |log L|, so that every layer grows like |log L|^(1/D). The part w_out of the last layer
+outside the span of its support vectors gets no push from them. It stays, or shrinks where the
+features turn: the angle to the exact SVM is at most |w_out| / |w|, which falls like |log L|^(-1/D)
+and not like 1 / |log L|, the law of frozen features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+
+import numpy as np
+import xarray as xr
+from flax import nnx
+from jaxtyping import Bool, Float64
+
+from svmconv import data
+from svmconv.geometry import angle
+from svmconv.measures.last_layer import last_layer_gaps, midpoint
+from svmconv.measures.layer import read
+from svmconv.models.last_layer import last_layer
+from svmconv.models.mlp import MLP
+from svmconv.problem import Problem
+from svmconv.svm.result import MaxMargin
+from svmconv.svm.solve import max_margin
+from svmconv.theory import tolerances
+from svmconv.theory.claim import Control, Measurement, Quantity
+from svmconv.training.late import LatePhase, late_phase
+from svmconv.training.tracker import Tracker
+
+WIDTHS = {2: (16,), 3: (32, 16), 4: (32, 16, 16)}
+"""Hidden units by number of layers."""
+LOG_LOSS = -400.0
+BIASED_LOG_LOSS = -200.0
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """One homogeneous network from its start to log L = LOG_LOSS, all layers trained."""
+
+    depth: int
+    final: Problem
+    w: Float64[np.ndarray, " d"]
+    """The last layer after training, as one row."""
+    records: xr.Dataset
+    """last_layer_gaps over log-spaced losses, against bias "none"."""
+    phase: LatePhase
+
+    @cached_property
+    def svm(self) -> MaxMargin:
+        """Of the final features."""
+        return max_margin(self.final)
+
+    @cached_property
+    def depth_reached(self) -> Float64[np.ndarray, " t"]:
+        """-log L of every record."""
+        return -self.records.log_loss.values
+
+    def window(self, first: float, last: float) -> Bool[np.ndarray, " t"]:
+        """The records whose -log L lies between two parts of the last one."""
+        end = self.depth_reached[-1]
+        return (self.depth_reached >= first * end) & (self.depth_reached <= last * end)
+
+    def at(self, name: str) -> Float64[np.ndarray, " t"]:
+        """A record's number against the exact SVM of its features."""
+        return self.records[name].sel(against="none").values
+
+    @property
+    def log_t(self) -> tuple[float, float]:
+        """The range of -log L that is compared, which is ln t to leading order."""
+        end = float(self.depth_reached[-1])
+        return end / 4, end
+
+
+@cache
+def joint(depth: int, classes: tuple[int, int], seed: int = 0) -> Joint:
+    """Train one, by plain descent on log L."""
+    digits = data.digits(classes=classes)
+    module = MLP((64, *WIDTHS[depth], 2), use_bias=False, rngs=nnx.Rngs(seed))
+    tracker = Tracker(lambda x, y, w, _: last_layer_gaps(x, y, w))
+    phase = late_phase(module, digits, log_loss=LOG_LOSS, momentum=0.0, tracker=tracker)
+    w = last_layer(module)[0]
+    final = Problem(phase.final.features, digits.y, f"MLP features of {digits.name}")
+    return Joint(depth, final, w[1] - w[0], tracker.dataset, phase)
+
+
+@cache
+def with_biases(classes: tuple[int, int], seed: int) -> tuple[float, Problem]:
+    """Where the threshold of a network with biases cuts its gap, at log L = BIASED_LOG_LOSS."""
+    digits = data.digits(classes=classes)
+    module = MLP((64, *WIDTHS[3], 2), rngs=nnx.Rngs(seed))
+    phase = late_phase(module, digits, log_loss=BIASED_LOG_LOSS)
+    layer = read(phase.final.features, digits.y, *last_layer(module))
+    return midpoint(layer), layer.problem
+
+
+def bound_outside(run: Joint) -> float:
+    """Largest |w_out| at the end, as a length, from what was seen up to a quarter of the way.
+
+    |w| sin(angle) at a quarter, and thrice the most by which it moved between a sixteenth and a
+    quarter, as long a stretch of ln |log L| as the one that follows (3 as in equation (11a)). As
+    the features turn, what was outside their span comes inside: w_out may well shrink.
+    """
+    outside = (run.at("norm") * np.sin(run.at("angle")))[run.window(1 / 16, 1 / 4)]
+    return float(outside[-1] + 3.0 * np.abs(outside - outside[-1]).max())
+
+
+def slope(
+    run: Joint, depth: Float64[np.ndarray, " t"], values: Float64[np.ndarray, " t"]
+) -> tuple[float, float]:
+    """d ln values / d ln |log L| from a quarter to the end, and how much it still changes."""
+
+    def between(first: float, last: float) -> float:
+        end = depth[-1]
+        x, y = (np.log(v[(depth >= first * end) & (depth <= last * end)]) for v in (depth, values))
+        return float((y[-1] - y[0]) / (x[-1] - x[0]))
+
+    late, earlier = between(1 / 4, 1), between(1 / 16, 1 / 4)
+    return late, 3.0 * abs(late - earlier)
+
+
+def class_means(run: Joint) -> Control:
+    """Wrong hypothesis: the layer tends to the difference of the class means of its features."""
+    x, signs = run.final.x, run.final.signs
+    away = float(angle(run.w, x[signs > 0].mean(axis=0) - x[signs < 0].mean(axis=0)))
+    bar = 2.0 * float(run.at("angle")[-1])
+    found = Quantity("angle", 0.0, away, bar, tolerances.DIRECTION)
+    return Control("the class-mean direction", (found,))
+
+
+def measured(run: Joint, found: tuple[Quantity, ...], control: Control) -> Measurement:
+    """The measurement of one network."""
+    curves = xr.Dataset(
+        {
+            "angle": ("log1p_t", run.at("angle")),
+            "margin_gap": ("log1p_t", run.at("margin_gap")),
+            "floor": ("log1p_t", run.at("floor")),
+            "log_loss": ("log1p_t", run.records.log_loss.values),
+        },
+        {"log1p_t": np.maximum.accumulate(run.depth_reached)},
+    )
+    return Measurement(
+        problem=run.final.name,
+        bias="none",
+        method=f"{run.depth} layers trained on log L",
+        log_t=run.log_t,
+        kappa=1.0 / run.depth,
+        quantities=found,
+        control=control,
+        curves=curves,
+    )
+
+
+def wrong(right: Quantity, hypothesis: str, predicted: float) -> Control:
+    """`right` under a wrong hypothesis; undecided if that is less than 2e from the right one."""
+    found = replace(right, predicted=predicted)
+    if not abs(predicted - right.predicted) >= 2 * right.error:
+        found = replace(found, error=float("inf"))
+    return Control(hypothesis, (found,))
