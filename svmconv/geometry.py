@@ -49,16 +49,20 @@ def centre(w: Float64[np.ndarray, "*batch k p"]) -> Float64[np.ndarray, "*batch 
 
 
 def norm(w: Float64[np.ndarray, "*w"], geometry: Geometry = "l2") -> float:
-    """The norm that the hard-margin program of this geometry minimises; entrywise for l1, linf."""
+    """The norm that the hard-margin program of this geometry minimises; entrywise for l1, linf.
+
+    Safe for entries whose squares over- or underflow, as is dual_norm.
+    """
     if geometry == "spectral":
         return float(np.linalg.norm(np.atleast_2d(w), 2))
-    order = {"l2": 2, "l1": 1, "linf": np.inf}[geometry]
-    return float(np.linalg.norm(w.ravel(), order))
+    if geometry == "l2":
+        return float(length(w.ravel()))
+    return float(np.linalg.norm(w.ravel(), {"l1": 1, "linf": np.inf}[geometry]))
 
 
 def dual_norm(z: Float64[np.ndarray, "*w"], geometry: Geometry = "l2") -> float:
     """max of <w, z> over norm(w) <= 1: l2 -> l2, l1 -> linf, linf -> l1, spectral -> nuclear."""
     if geometry == "spectral":
         return float(np.linalg.norm(np.atleast_2d(z), "nuc"))
-    order = {"l2": 2, "l1": np.inf, "linf": 1}[geometry]
-    return float(np.linalg.norm(z.ravel(), order))
+    duals: dict[Geometry, Geometry] = {"l2": "l2", "l1": "linf", "linf": "l1"}
+    return norm(z, duals[geometry])

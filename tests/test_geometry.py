@@ -103,6 +103,16 @@ def test_norms_by_hand():
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("size", [1e-300, 1e-244, 1e200])
+def test_norms_of_any_size(geometry, size):
+    m = np.diag([3.0, -4.0])
+    assert norm(size * m, geometry) == pytest.approx(size * norm(m, geometry), rel=ROUNDING)
+    assert dual_norm(size * m, geometry) == pytest.approx(
+        size * dual_norm(m, geometry), rel=ROUNDING
+    )
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
 @given(w=matrices, z=matrices)
 def test_hoelder(geometry, w, z):
     bound = norm(w, geometry) * dual_norm(z, geometry)
