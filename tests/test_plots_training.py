@@ -9,8 +9,6 @@ from svmconv.errors import DataError
 from svmconv.problem import Problem
 from svmconv.svm.solve import max_margin
 
-pytestmark = pytest.mark.slow
-
 ROWS = data.half_spaces(n=20, d=2)
 SVM = max_margin(ROWS)
 POINT = Problem(np.where(ROWS.index[:, None] == 0, 0.0, 1.0 + np.abs(ROWS.x)), ROWS.y)

@@ -22,8 +22,6 @@ from svmconv.results import load
 from svmconv.svm.result import MaxMargin
 from svmconv.training.tracker import Tracker
 
-pytestmark = pytest.mark.slow
-
 
 @dataclass(frozen=True, kw_only=True)
 class Digits(images.Config):

@@ -22,8 +22,6 @@ from svmconv.results import load
 from svmconv.svm.solve import max_margin
 from svmconv.training.evaluate import evaluate
 
-pytestmark = pytest.mark.slow
-
 TINY = Config("blobs", "square", "adam", rate=1e-2, hidden=4, n=60, steps=250)
 MOONS = replace(TINY, data_set="moons", steps=3)
 

@@ -9,7 +9,7 @@ from svmconv.theory import verify as module
 from tests import fakes
 
 THEORY = (Path(__file__).parents[2] / "docs" / "theory.md").read_text()
-SLOW = ("universal-margin", "li2018-last-layer", "li2018-support-vectors")
+SLOW = ("bias-augmented", "universal-margin", "li2018-last-layer", "li2018-support-vectors")
 CLAIMS = [
     pytest.param(name, marks=pytest.mark.slow if name in SLOW or claim.extended else ())
     for name, claim in module.claims().items()

@@ -14,8 +14,6 @@ from svmconv.training.checkpoint import Checkpoints
 from svmconv.training.train import train
 from tests.training.networks import ADAM, Convolutional, Dense, same
 
-pytestmark = pytest.mark.slow
-
 DIGITS = sc.data.digits((3, 8))
 
 

@@ -127,7 +127,10 @@ def cross_entropy(module, last):
     return np.mean(np.logaddexp.reduce(logits, axis=1) - own)
 
 
-@pytest.mark.parametrize("classes", [(3, 8), (4, 9), (1, 7), (3, 5, 8)])
+@pytest.mark.parametrize(
+    "classes",
+    [(3, 8), *(pytest.param(c, marks=pytest.mark.slow) for c in ((4, 9), (1, 7), (3, 5, 8)))],
+)
 def test_digits_reach_separable_features_without_collapse(classes):
     problem = sc.data.digits(classes)
     module = MLP((64, 32, 8, len(classes)), rngs=nnx.Rngs(0))

@@ -12,8 +12,6 @@ from svmconv.training.network import opened
 from svmconv.training.progress import Interrupted
 from tests.training.networks import Convolutional, Dense, arrays, linear, same
 
-pytestmark = pytest.mark.slow
-
 DIGITS = sc.data.digits((3, 8))
 TWO_POINTS = sc.Problem([[-1.0], [1.0]], [0, 1])
 
@@ -88,7 +86,7 @@ def test_a_step_that_raises_the_loss_is_taken_back_and_the_rate_halved():
     np.testing.assert_array_equal(arrays(module)[0], [[-1.0, 1.0]])
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_a_network_goes_on_to_minus_1000_and_log_loss_only_falls(dtype):
     module = Dense(64, 4, 2, dtype=dtype)
     found = late_phase(module, DIGITS, log_loss=-1000.0, steps=20_000)

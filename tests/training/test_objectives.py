@@ -8,8 +8,6 @@ import pytest
 
 from svmconv.training.objectives import OBJECTIVES
 
-pytestmark = pytest.mark.slow
-
 LOGITS = np.array([[0.5, 0.25], [0.2, 0.6]])
 OWN = np.array([[True, False], [True, False]])
 

@@ -18,8 +18,6 @@ from svmconv.training.step import Stepper, _programs
 from svmconv.training.train import GROWTH, train
 from tests.training.networks import ADAM, Convolutional, Dense, arrays, linear, same
 
-pytestmark = pytest.mark.slow
-
 DIGITS = sc.data.digits((3, 8))
 TWO_POINTS = sc.Problem([[-1.0], [1.0]], [0, 1])
 SGD = optax.sgd(0.5)
