@@ -51,6 +51,9 @@ HIDDEN = {
     },
 }
 family = pytest.mark.parametrize("family", FAMILIES)
+small = pytest.mark.parametrize(
+    "family", [f if f == "cnn" else pytest.param(f, marks=pytest.mark.slow) for f in FAMILIES]
+)
 
 
 @cache
@@ -181,14 +184,14 @@ def test_a_row_depends_on_the_others_only_through_a_batch_norm_that_trains(famil
         assert all((a == b).all() != moves for a, b in zip(before, running, strict=True))
 
 
-@family
+@small
 def test_two_networks_share_what_was_compiled(family):
     """So that another seed costs no compilation: nothing static tells the two apart."""
     one, other = (nnx.eval_shape(lambda: network(family)) for _ in range(2))
     assert nnx.graphdef(one) == nnx.graphdef(other)
 
 
-@family
+@small
 def test_last_layer(family):
     module = network(family)
     module.eval()

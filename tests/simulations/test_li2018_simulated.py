@@ -116,6 +116,7 @@ def test_the_optimizers_are_those_of_tensorflow():
         np.testing.assert_allclose(found, step[name], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_records_run_from_the_start_to_the_end(runs):
     assert runs.records.values.tolist() == [
         int((r.step >= 0).sum()) for _, r in runs.groupby("run")
@@ -129,6 +130,7 @@ def test_records_run_from_the_start_to_the_end(runs):
         assert run.log_loss.values[0] == start.log_loss
 
 
+@pytest.mark.slow
 def test_a_network_learns_blobs_and_its_record_is_that_of_its_layer(runs):
     """The last record against what the kept features, layer and SVM give by themselves."""
     run = runs.isel(run=0)
@@ -149,6 +151,7 @@ def test_a_network_learns_blobs_and_its_record_is_that_of_its_layer(runs):
     np.testing.assert_allclose(end.margin_gap, again.margin_gap, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_grid_is_that_of_the_network(runs):
     """Blobs are separated in the input plane too: the nearest grid points know their class."""
     run = runs.isel(run=0)
@@ -159,6 +162,7 @@ def test_the_grid_is_that_of_the_network(runs):
     assert (np.sign(run.score.values[j, i]) == run.label.values).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_not_separable_is_no_error(runs):
     run = runs.isel(run=1)
     end = run.isel(record=int(run.records) - 1)
@@ -168,6 +172,7 @@ def test_not_separable_is_no_error(runs):
     assert not end.support_vector.any()
 
 
+@pytest.mark.slow
 def test_configurations_label_the_runs(runs):
     provenance = json.loads(runs.attrs["provenance"])["config"]["runs"]
     assert [Config(**one) for one in provenance] == [TINY, MOONS]
@@ -175,6 +180,7 @@ def test_configurations_label_the_runs(runs):
         assert runs[key].values[0] == value
 
 
+@pytest.mark.slow
 def test_a_diverging_run_ends_at_its_last_record_before(runs, monkeypatch):
     """At once: at the start, untrained. After step 2: a new network is trained for two steps."""
     assert runs.diverged.values.tolist() == [False, True]
@@ -195,6 +201,7 @@ def test_what_no_svm_can_be_asked_of_has_diverged(value):
         simulation._finite_gaps(x, np.array([0, 1]), np.eye(2), np.zeros(2))
 
 
+@pytest.mark.slow
 def test_an_interrupted_call_goes_on(runs, tmp_path, monkeypatch):
     """Stopped after the first run: the second call finds it."""
     target, done = tmp_path / "out" / "li2018_simulated-smoke.nc", []
@@ -219,6 +226,7 @@ def test_an_interrupted_call_goes_on(runs, tmp_path, monkeypatch):
     xr.testing.assert_identical(load(target), runs)
 
 
+@pytest.mark.slow
 def test_nothing_is_overwritten(results, monkeypatch, capsys):
     monkeypatch.setitem(PRESETS, "smoke", (TINY, MOONS))
     before = (results / "li2018_simulated-smoke.nc").read_bytes()
@@ -243,6 +251,7 @@ def test_an_unknown_choice_is_refused():
         Config("spirals")
 
 
+@pytest.mark.slow
 def test_the_figure_reads_what_was_saved(results, tmp_path):
     drawn = figure(results)
     assert len(drawn.axes) == 8

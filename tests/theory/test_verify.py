@@ -55,9 +55,9 @@ def test_the_documented_claims_are_the_registered_ones():
 
 
 def test_no_two_claims_share_an_id():
-    from svmconv.theory import derived, li2018, li2018_joint, lyu2020, soudry2018
+    from svmconv.theory import derived, li2018, li2018_joint, lyu2020, soudry2018, soudry2018_deep
 
-    sources = (soudry2018, derived, li2018, li2018_joint, lyu2020)
+    sources = (soudry2018, derived, li2018, li2018_joint, lyu2020, soudry2018_deep)
     listed = [claim for source in sources for claim in source.CLAIMS]
     assert len({claim.id for claim in listed}) == len(listed) == len(module.claims())
 

@@ -106,7 +106,7 @@ def angle_to_svm(momentum, log_loss):
     return sc.geometry.angle(weight[1] - weight[0], sc.max_margin(problem).w)
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.99])
+@pytest.mark.parametrize("momentum", [pytest.param(0.0, marks=pytest.mark.slow), 0.99])
 def test_a_linear_network_tends_to_the_maximum_margin(momentum):
     """Its angle falls like 1 / |log L|: a hundredth of the way, a hundred times the angle."""
     near, far = angle_to_svm(momentum, -20.0), angle_to_svm(momentum, -2000.0)
