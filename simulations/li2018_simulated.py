@@ -69,6 +69,8 @@ RATES: dict[ObjectiveName, float] = {
     "mean_pairwise_squared_error": 5e-4,
 }
 """The published rate of each loss."""
+RECORDS = 24
+"""Comparisons with the exact SVMs on the way, at log-spaced steps."""
 SHOWN = 300
 """Training rows of each run that are kept for pictures; all support vectors are among them."""
 RESOLUTION = 80
@@ -157,7 +159,7 @@ def run(config: Config, checkpoints: Path | None = None) -> xr.Dataset:
     A run that `diverged` ends at its last record before. With `checkpoints`, a killed one goes on.
     """
     rows, tests = split(config)
-    tracker = Tracker(_finite_gaps)
+    tracker = Tracker(_finite_gaps, at=np.unique(np.geomspace(1, config.steps, RECORDS, dtype=int)))
     module, final, diverged = _trained(config, rows, tracker, checkpoints)
     if not diverged and tracker.dataset.step[-1] < config.steps:
         tracker.record(config.steps, final.log_loss, final.features, rows.y, *last_layer(module))
