@@ -10,18 +10,19 @@ T = TypeVar("T")
 
 
 class Line(NamedTuple):
-    """One measurement; with a target, whether it was met."""
+    """One measurement; with a target, whether it was met, or None where nothing was measured."""
 
     what: str
     measured: str
     target: str = ""
-    met: bool = True
+    met: bool | None = True
 
     def __str__(self) -> str:
         line = f"  {self.what:44} {self.measured:50} "
         if not self.target:
             return line.rstrip()
-        return f"{line}target {self.target}: {'met' if self.met else 'MISSED'}"
+        verdict = {True: "met", False: "MISSED", None: "not measured"}[self.met]
+        return f"{line}target {self.target}: {verdict}"
 
 
 def timed(run: Callable[[], T]) -> tuple[float, T]:

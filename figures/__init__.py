@@ -15,6 +15,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures import images
+from figures.adversarial import adversarial
+from figures.forgetting import forgetting
 from figures.li2018_simulated import li2018_simulated
 from svmconv import plots
 from svmconv.errors import DataError
@@ -48,5 +50,7 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "convergence": convergence,
     "plane": plane,
     "li2018_simulated": li2018_simulated,
+    "forgetting": forgetting,
+    "adversarial": adversarial,
     **images.FIGURES,
 }

@@ -18,9 +18,7 @@ def log_time(flow):
     return s + np.log(-np.expm1(-s))
 
 
-@pytest.mark.parametrize(
-    "loss", ["logistic", pytest.param("exponential", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("loss", ["logistic", pytest.param("exponential", marks=pytest.mark.slow)])
 def test_two_equal_signed_rows(loss):
     """m = z.w obeys m' = |z|^2 e^-m, so e^m = 1 + |z|^2 t; logistic: e^m + m = 1 + |z|^2 t."""
     z = np.array([3.0, -4.0])
