@@ -20,6 +20,7 @@ from svmconv.svm.result import MaxMargin
 
 TITLES = {
     "mnist_resnet": "ResNet on MNIST 0 and 1",
+    "mnist_mlp": "MLP on pairs of MNIST digits",
     "blobs_three_class": "MLP on three blobs",
     "mnist_densenet": "DenseNet on MNIST 0, 1 and 2",
     "cifar_densenet": "DenseNet on CIFAR-10 airplanes and birds",

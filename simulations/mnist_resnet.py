@@ -51,8 +51,8 @@ _SMALL = Config(
 PRESETS = {
     "smoke": (_SMALL,),
     "cpu": tuple(
-        replace(_SMALL, penultimate=activation, rows=300, late_steps=steps)
-        for activation, steps in (("leaky_relu", 200), ("relu", 50))
+        replace(_SMALL, penultimate=activation, rows=1_000, batch=100, late_steps=steps)
+        for activation, steps in (("leaky_relu", 2_000), ("relu", 20))
     ),
     "paper": tuple(
         Config(

@@ -149,14 +149,11 @@ class _Run:
         self.state, log_loss, objective = self.stepper.epoch(self.state, self.epoch)
         self.history["log_loss"].append(log_loss)
         self.history["objective"].append(objective)
-        if not np.isfinite([log_loss, objective]).all():
-            raise DivergedError(
-                f"training diverged in epoch {self.epoch}: lower the optimizer's rate"
-            )
+        self._check(log_loss, objective)
         spaced = self._spaced()
         due = self.tracker is not None and self.tracker.due(self.step, log_loss)
         if spaced or due:
-            found = self.evaluator(*self.params_and_rest())
+            found = self.evaluated()
             if spaced:
                 self.history["evaluated"].append(self.epoch)
                 self.history["evaluated_log_loss"].append(found.log_loss)
@@ -166,11 +163,17 @@ class _Run:
         self.kept.save_when_due(self.epoch, self.arrays, spaced=spaced)
 
     def end(self) -> Evaluation:
-        """Save, then evaluate the end, which a longer run would not have tracked."""
+        """Save, then track the end, which a longer run would not have tracked."""
+        found = self.evaluated()
         self.kept.save(self.epoch, self.arrays())
-        found = self.evaluator(*self.params_and_rest())
         if self.tracker is not None and self.tracker.due(self.step, -np.inf):
             self._track(found)
+        return found
+
+    def evaluated(self) -> Evaluation:
+        """All rows, now. The last step may have been the one too many."""
+        found = self.evaluator(*self.params_and_rest())
+        self._check(found.log_loss)
         return found
 
     @property
@@ -183,6 +186,12 @@ class _Run:
         history = {name: np.array(values) for name, values in self.history.items()}
         records = checkpoint.records_of(self.tracker)
         return {**checkpoint.plain(self.state, "state"), **history, **records}
+
+    def _check(self, *values: float) -> None:
+        if not np.isfinite(values).all():
+            raise DivergedError(
+                f"training diverged in epoch {self.epoch}: lower the optimizer's rate"
+            )
 
     def _spaced(self) -> bool:
         """Whether the loss has fallen far enough since all rows were last evaluated."""

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import svmconv as sc
+from svmconv.measures.last_layer import last_layer_gaps
 from svmconv.training import features, fit
 from svmconv.training.evaluate import evaluate
 from svmconv.training.late import late_phase
@@ -157,9 +158,11 @@ def test_impossible_requests(wrong, sentence):
 
 
 def test_divergence_is_an_error_and_leaves_the_module():
-    module = linear([[1.0, 0.0]])
-    with pytest.raises(sc.DivergedError, match="diverged in epoch 2: lower"):
-        train(module, TWO_POINTS, optax.sgd(np.nan), epochs=5)
+    """The first step is wrong, and the loss before it is not."""
+    module, tracker = linear([[1.0, 0.0]]), sc.Tracker(last_layer_gaps, at=1)
+    with pytest.raises(sc.DivergedError, match="diverged in epoch 1: lower"):
+        train(module, TWO_POINTS, optax.sgd(np.nan), epochs=1, tracker=tracker)
+    assert not tracker.dataset.sizes["step"]
     np.testing.assert_array_equal(arrays(module)[0], [[1.0, 0.0]])
 
 
