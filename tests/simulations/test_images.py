@@ -12,7 +12,14 @@ from flax import nnx
 
 import svmconv as sc
 from figures import __main__ as figures
-from simulations import blobs_three_class, cifar_densenet, images, mnist_densenet, mnist_resnet
+from simulations import (
+    blobs_three_class,
+    cifar_densenet,
+    images,
+    mnist_densenet,
+    mnist_mlp,
+    mnist_resnet,
+)
 from svmconv import data
 from svmconv.errors import DataError
 from svmconv.measures.last_layer import last_layer_gaps
@@ -206,6 +213,7 @@ def test_the_figures_read_what_was_saved(results, tmp_path):
     ("simulation", "pixels", "k"),
     [
         (mnist_resnet, 784, 2),
+        (mnist_mlp, 784, 2),
         (mnist_densenet, 784, 3),
         (cifar_densenet, 3072, 2),
         (blobs_three_class, 2, 3),
@@ -215,7 +223,8 @@ def test_presets_name_their_runs_and_have_two_penultimate_units(simulation, pixe
     for configs in simulation.PRESETS.values():
         assert len({config.name for config in configs}) == len(configs)
         assert {"relu", "leaky_relu"} >= {config.penultimate for config in configs}
-    assert {c.penultimate for c in simulation.PRESETS["paper"]} == {"relu", "leaky_relu"}
+    if "paper" in simulation.PRESETS:
+        assert {c.penultimate for c in simulation.PRESETS["paper"]} == {"relu", "leaky_relu"}
     with jax.enable_x64(True):
         network = nnx.eval_shape(simulation.PRESETS["smoke"][0].network)
         graph, state = nnx.split(network)
