@@ -58,9 +58,10 @@ _SMALL = Config(
 _HALVED = replace(_SMALL, halved=True, rows=1_000, batch=100)
 PRESETS = {
     "smoke": (_SMALL,),
-    "cpu": tuple(
-        replace(_HALVED, penultimate=activation, late_steps=steps)
-        for activation, steps in (("leaky_relu", 3_000), ("relu", 20))
+    "cpu": (
+        replace(_HALVED, late_steps=3_000),
+        replace(_HALVED, penultimate="relu", late_steps=20),
+        replace(_HALVED, optimizer="adam", rate=1e-3, rows=None, batch=128, late_steps=20),
     ),
     "paper": tuple(
         Config(

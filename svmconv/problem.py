@@ -189,7 +189,8 @@ def _labels(y: Any, n: int) -> np.ndarray:
     if labels.dtype.kind == "O" and labels.ndim == 1 and all(isinstance(v, str) for v in labels):
         labels = labels.astype(str)
     if labels.ndim != 1:
-        raise DataError(f"y must be one label per row, got shape {labels.shape}")
+        hint = "; use y.ravel()" if labels.size == n else ""
+        raise DataError(f"y must be one label per row, got shape {labels.shape}{hint}")
     if len(labels) != n:
         raise DataError(f"x has {n} rows but y has {len(labels)} labels: they must match")
     if labels.dtype.kind not in "biufUS":

@@ -46,3 +46,8 @@ def test_a_line_without_a_target_claims_nothing():
 def test_unknown_part_is_refused(capsys):
     assert main("svn") == 2
     assert "choose of svm, flow, start" in capsys.readouterr().err
+
+
+def test_what_was_not_measured_is_neither_met_nor_missed():
+    line = str(Line("beside PyTorch", "not installed: pip install torch", "within 2 times", None))
+    assert line.endswith("target within 2 times: not measured")

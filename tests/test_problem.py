@@ -42,7 +42,7 @@ UNUSABLE_Y = {
     "NaN": ([np.nan, 0.0, 1.0], "y has NaN or infinite labels"),
     "infinite": ([np.inf, 0.0, 1.0], "y has NaN or infinite labels"),
     "beyond integers": ([1e300, -1e300, 0.0], "y has labels too large"),
-    "two dimensions": ([[0], [1], [1]], r"one label per row, got shape \(3, 1\)"),
+    "two dimensions": ([[0], [1], [1]], r"one label per row, got shape \(3, 1\); use y.ravel"),
     "a number": (1, "one label per row"),
     "ragged": ([0, [1], 1], "y is not a flat list of labels"),
     "None": ([None, 0, 1], "y must hold integers or strings"),

@@ -17,6 +17,12 @@ from svmconv.measures.layer import Layer, read
 from svmconv.problem import Bias, Problem
 from svmconv.svm.result import MaxMargin
 
+MEANING: dict[Bias, str] = {
+    "none": "through the origin",
+    "augmented": "which descent on weight and bias tends to",
+    "free": "the classical one",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Audit:
@@ -96,19 +102,20 @@ class Audit:
         n, d, k = self.problem.n, self.problem.d, self.problem.n_classes
         lines = [
             f"Last layer on {n} rows, {d} features, {k} classes: {self.errors} misclassified, "
-            f"log loss {float(self.record.layer_log_loss):.6g}"
+            f"ln of its mean loss {float(self.record.layer_log_loss):.6g}"
         ]
         if self.conflict is not None:
             lines += [
                 f"not separable: {self.conflict}",
-                "so there is no exact SVM, no gap to it, and no margin for training to maximise "
+                "so no layer of this shape gets every row right: there is no exact SVM, no gap to "
+                "it, and no margin for training to maximise "
                 f"(the combination is zero to {self.conflict.residual:.1e} of the largest row)",
             ]
         for kind, svm in self.svms.items():
             row = self.gaps.sel(against=kind)
             lines.append(
-                f"against the exact SVM, bias {kind!r} (margin {svm.margin:.6g}, certified to a "
-                f"relative gap of {svm.certificate.relative_gap:.1e}):"
+                f"against the exact SVM, bias {kind!r}, {MEANING[kind]} (margin {svm.margin:.6g}, "
+                f"certified to a relative gap of {svm.certificate.relative_gap:.1e}):"
             )
             lines.append(
                 f"  angle {float(row.angle):.6g} rad (certified to {float(row.floor):.1e}), "

@@ -1,0 +1,145 @@
+"""Training the published ResNet: seconds an epoch beside PyTorch, and what a Tracker costs.
+
+Digits enlarged to MNIST's 28 x 28, odd against even, in float32. The two networks compute the same
+function, with as many threads, one after the other in one process; medians of epochs once compiled.
+A record of the tracker is an evaluation of all rows and their exact SVMs. It takes about as long as
+a few steps, and there are ever fewer of them: the share is that of 200 epochs of a narrow network,
+and twice as large after 30.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+
+import svmconv as sc
+from benchmarks import Line, timed
+from svmconv.models import ResNet
+from svmconv.training.network import on_device, opened
+from svmconv.training.objectives import OBJECTIVES
+from svmconv.training.step import Stepper
+from svmconv.training.train import train
+
+ROWS, BATCH, RATE = 1024, 128, 0.01
+SHAPE = (28, 28, 1)
+EPOCHS = 6
+RATIO = 2.0
+TRACKED_ROWS, TRACKED_BATCH, TRACKED_EPOCHS = 128, 32, 200
+SHARE = 0.1
+OPTIMIZER = optax.sgd(RATE, momentum=0.9)
+PEAKS = {"A100": 156e12, "H100": 495e12, "H200": 495e12}
+"""Dense TF32, which is what float32 products use on these devices: NVIDIA's data sheets, SXM."""
+
+
+class Clock(sc.Tracker):
+    """A tracker that notes when every epoch ends, and how long every record takes."""
+
+    def __init__(self, at: Any) -> None:
+        super().__init__(sc.measures.last_layer_gaps, at)
+        self.ends: list[float] = []
+        self.records: list[float] = []
+
+    def due(self, step: int, log_loss: Any) -> bool:
+        self.ends.append(time.perf_counter())
+        return super().due(step, log_loss)
+
+    def record(self, *args: Any, **kwargs: Any) -> None:
+        """From the moment it was due, so with the evaluation of all rows."""
+        super().record(*args, **kwargs)
+        self.records.append(time.perf_counter() - self.ends[-1])
+
+
+def lines() -> Iterator[Line]:
+    seconds = epoch()
+    yield Line(
+        f"ResNet, {parameters():,} parameters, {ROWS:,} images",
+        f"{seconds:.2f} s an epoch ({ROWS / seconds:.0f} images/s)",
+    )
+    yield beside_pytorch(seconds)
+    yield tracking()
+    if jax.default_backend() == "gpu":
+        yield share_of_peak(seconds)
+
+
+def epoch() -> float:
+    """Median seconds of an epoch; those that compile, or come after an evaluation, are few."""
+    clock = Clock(at=())
+    train(network(), digits(), OPTIMIZER, epochs=EPOCHS, batch=BATCH, tracker=clock)
+    return statistics.median(np.diff(clock.ends[:EPOCHS]))
+
+
+def beside_pytorch(seconds: float) -> Line:
+    """The same network, rows and optimizer in PyTorch, eager and channels last, as users do."""
+    target = f"within {RATIO:g} times PyTorch"
+    try:
+        from benchmarks import torch_resnet
+    except ModuleNotFoundError:
+        return Line("  beside PyTorch", "not installed: pip install torch", target, None)
+    peer = torch_resnet.resnet(2)
+    assert torch_resnet.parameters(peer) == parameters()
+    x = digits().x.reshape(-1, 1, *SHAPE[:2])
+    run = torch_resnet.epochs(
+        peer, x, digits().index, batch=BATCH, rate=RATE, threads=os.cpu_count() or 1
+    )
+    next(run)
+    theirs = statistics.median(timed(lambda: next(run))[0] for _ in range(EPOCHS - 1))
+    return Line(
+        f"  beside PyTorch {torch_resnet.torch.__version__}",
+        f"{theirs:.2f} s an epoch, ours {seconds / theirs:.2f} times that",
+        target,
+        seconds <= RATIO * theirs,
+    )
+
+
+def tracking() -> Line:
+    """Share of a run that a Tracker takes, at log-spaced records."""
+    clock = Clock(at="log")
+    module, problem = network(width=0.25, penultimate_activation="leaky_relu"), digits(TRACKED_ROWS)
+    run = {"epochs": TRACKED_EPOCHS, "batch": TRACKED_BATCH, "tracker": clock}
+    total = timed(lambda: train(module, problem, OPTIMIZER, **run))[0]
+    spent, exact = sum(clock.records), int(clock.dataset.separable.sum())
+    return Line(
+        f"tracking, {len(clock.records)} records in {TRACKED_EPOCHS} epochs",
+        f"{spent / total:.1%} of {total:.0f} s ({exact} with an exact SVM)",
+        f"under {SHARE:.0%}",
+        spent < SHARE * total,
+    )
+
+
+def share_of_peak(seconds: float) -> Line:
+    """Floating-point operations of the program as written, over what the device could do."""
+    with jax.enable_x64(True):
+        taken = opened(network(), digits(), training=True)
+        rows, loss = on_device(digits(), taken.dtype), OBJECTIVES["cross_entropy"]
+        step = Stepper(taken, rows, OPTIMIZER, loss, BATCH, 0, None).program
+    speed = step.lower().cost_analysis()["flops"] * (ROWS / BATCH) / seconds
+    kind = jax.devices()[0].device_kind
+    peak = next((PEAKS[name] for name in PEAKS if name in kind), None)
+    share = f"{speed / peak:.1%} of its TF32 peak" if peak else "peak not known"
+    return Line(f"  on {kind}", f"{speed / 1e12:.2f} Tflop/s, {share}")
+
+
+def network(**options: Any) -> ResNet:
+    return ResNet.published(SHAPE, classes=2, rngs=nnx.Rngs(0), **options)
+
+
+def parameters() -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network(), nnx.Param)))
+
+
+@cache
+def digits(rows: int = ROWS) -> sc.Problem:
+    """Every pixel as 3 x 3, in a frame of 2."""
+    small = sc.data.digits()
+    large = np.kron(small.x[:rows].reshape(-1, 8, 8), np.ones((1, 3, 3)))
+    framed = np.pad(large, ((0, 0), (2, 2), (2, 2))).reshape(rows, -1)
+    return sc.Problem(framed, small.y[:rows] % 2, "digits, 28 x 28, odd against even")
