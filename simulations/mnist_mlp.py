@@ -53,9 +53,10 @@ class Config(images.Config):
 
 PRESETS = {
     "smoke": (Config(classes=(3, 8), epochs=10, late_steps=1_500, rows=500),),
+    # On 2,000 rows of 3 and 8 the late phase ends at a kink, at log L = -7.8: "rounding".
     "cpu": tuple(
         Config(classes=classes, epochs=20, late_steps=20_000, rows=rows)
-        for classes, rows in (((0, 1), None), ((3, 8), 2_000), ((4, 9), 2_000))
+        for classes, rows in (((0, 1), None), ((3, 8), 500), ((4, 9), 2_000))
     ),
 }
 run = images.run
