@@ -51,7 +51,7 @@ class Config(images.Config):
 PRESETS = {
     "smoke": (
         Config(
-            penultimate="leaky_relu", rate=1e-2, batch=64, epochs=20, late_steps=60, rows=300,
+            penultimate="leaky_relu", rate=1e-2, batch=50, epochs=10, late_steps=15, rows=150,
             depth=13, growth=3,
         ),
     ),

@@ -48,7 +48,7 @@ class Config(images.Config):
 PRESETS = {
     "smoke": (
         Config(
-            penultimate="leaky_relu", rate=1e-2, batch=128, epochs=15, late_steps=60, rows=500,
+            penultimate="leaky_relu", rate=1e-2, batch=50, epochs=10, late_steps=15, rows=200,
             depth=13, growth=3,
         ),
     ),
