@@ -53,15 +53,15 @@ class Config(images.Config):
 
 RATES = {"sgd": 1e-2, "momentum": 1e-3, "adam": 1e-3}
 _SMALL = Config(
-    penultimate="leaky_relu", rate=1e-2, batch=25, epochs=16, late_steps=150, rows=200, width=0.25
+    penultimate="leaky_relu", rate=1e-2, epochs=16, late_steps=200, width=0.25, halved=True
 )
-_HALVED = replace(_SMALL, halved=True, rows=1_000, batch=100)
+_THOUSAND = replace(_SMALL, rows=1_000, batch=100)
 PRESETS = {
-    "smoke": (_SMALL,),
+    "smoke": (replace(_SMALL, rows=200, batch=25),),
     "cpu": (
-        replace(_HALVED, late_steps=3_000),
-        replace(_HALVED, penultimate="relu", late_steps=20),
-        replace(_HALVED, optimizer="adam", rate=1e-3, rows=None, batch=128, late_steps=20),
+        replace(_THOUSAND, late_steps=3_000),
+        replace(_THOUSAND, penultimate="relu", late_steps=20),
+        replace(_SMALL, optimizer="adam", rate=1e-3, batch=128, late_steps=20),
     ),
     "paper": tuple(
         Config(
