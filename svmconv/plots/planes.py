@@ -108,7 +108,7 @@ def planes(panels: Sequence[Sequence[Panel]], title: str = "") -> Figure:
     columns = {len(row) for row in panels}
     if len(columns) != 1 or not min(columns):
         raise DataError("planes needs one or more rows of panels, all equally long")
-    figure = Figure(figsize=(0.2 + 3.5 * max(columns), 0.8 + 3.7 * len(panels)))
+    figure = Figure(figsize=(0.2 + 3.5 * max(columns), 0.8 + 4.1 * len(panels)))
     figure.set_layout_engine("constrained", h_pad=0.06)
     places = figure.subplots(len(panels), max(columns), squeeze=False)
     handles = {}
