@@ -149,6 +149,7 @@ def test_a_killed_run_goes_on_to_the_same_curve(trained, tmp_path):
         np.testing.assert_array_equal(resumed[name], whole[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", images.STAGES)
 def test_what_is_kept_is_what_was_run(results, stage):
     found = approaching(RELU).sel(stage=stage)
@@ -163,6 +164,7 @@ def test_what_is_kept_is_what_was_run(results, stage):
     np.testing.assert_array_equal(curves.angle, approaching(RELU).angle)
 
 
+@pytest.mark.slow
 def test_rows_that_nothing_separates_are_kept_without_an_svm(tmp_path):
     found = approaching(LEAKY)
     found["y"] = found.y.roll(row=1)
@@ -201,6 +203,7 @@ def test_a_run_of_another_preset_is_one_sentence(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("preset smoke has no run sgd-leaky_relu-seed-0")
 
 
+@pytest.mark.slow
 def test_the_figures_read_what_was_saved(results, tmp_path):
     assert figures.main(str(results.parent), str(tmp_path)) == 0
     assert {p.name for p in tmp_path.iterdir()} == {
@@ -212,7 +215,7 @@ def test_the_figures_read_what_was_saved(results, tmp_path):
 @pytest.mark.parametrize(
     ("simulation", "pixels", "k"),
     [
-        (mnist_resnet, 784, 2),
+        (mnist_resnet, 144, 2),
         (mnist_mlp, 784, 2),
         (mnist_densenet, 784, 3),
         (cifar_densenet, 3072, 2),

@@ -37,6 +37,7 @@ def files(folder):
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_the_last_layer_arrives_where_the_svm_alone_said_it_would(results):
     curves = load(results / "convergence" / "digits-4-9.nc")
     # What is left is rounding: w is about ln t / gamma long, and 300 eps is 7e-14.
@@ -60,6 +61,7 @@ def test_a_linear_bottleneck_collapses_no_class():
     assert (problem.x < 0).any()  # no ReLU
 
 
+@pytest.mark.slow
 def test_the_plane_holds_the_exact_svm_and_the_trained_network(results):
     with np.load(results / "plane" / "problem.npz") as arrays:
         problem = Problem(arrays["x"], arrays["y"])
@@ -83,12 +85,14 @@ def test_the_plane_holds_the_exact_svm_and_the_trained_network(results):
     np.testing.assert_array_less(abs(shown - margins), slope * step / 2 * (1 + 1e-9))
 
 
+@pytest.mark.slow
 def test_provenance_names_the_configuration(results):
     curves = load(results / "convergence" / "digits-4-9.nc")
     config = json.loads(curves.attrs["provenance"])["config"]
     assert Config(**{**config, "classes": tuple(config["classes"])}) == PAIR
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_nothing_is_overwritten(results, capsys):
     before = files(results)
@@ -133,6 +137,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, capsys):
     assert "choose another --out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_figures_read_what_was_saved(results, tmp_path):
     assert figures.main(str(results), str(tmp_path)) == 0
     assert {p.name for p in tmp_path.iterdir()} == {"convergence.png", "plane.png"}

@@ -76,6 +76,7 @@ def test_seeds_decide_the_order_and_momentum_learns():
     assert not same(modules[0], modules[2])
 
 
+@pytest.mark.slow
 def test_batch_norm_and_dropout_train_and_evaluate():
     module = Convolutional()
     mean = np.asarray(module.norm.mean[...])
