@@ -21,7 +21,7 @@ settings.register_profile(
     "svmconv",
     derandomize=True,
     deadline=None,  # the first example of a property pays for compilation
-    max_examples=30,
+    max_examples=20,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("svmconv")

@@ -139,6 +139,7 @@ def test_what_is_recorded_belongs_to_the_weights(bias):
     assert flow.log1p_t[-1] == np.logaddexp(0.0, 30.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("c", [2.0**40, 1e-12, 1e12])
 def test_rows_of_any_scale(c):
     """Rows c z: the flow is w(c^2 t) / c."""
@@ -191,6 +192,7 @@ def test_three_classes():
     assert (np.abs(drift).max(axis=1) <= CONSERVED * size).all()
 
 
+@pytest.mark.slow
 def test_plain_flow_without_a_separator_ends_at_the_minimiser():
     rng = np.random.default_rng(0)
     problem = sc.Problem(rng.standard_normal((40, 3)), np.arange(40) % 2)

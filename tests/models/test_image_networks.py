@@ -99,6 +99,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_parameter_counts(name):
     make, count = PUBLISHED[name]
@@ -131,6 +132,7 @@ def test_shapes_and_names_in_order(family, penultimate):
     assert {name: h.shape[1:] for name, h in hidden.items()} == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "norm", "dtype"),
     [

@@ -120,7 +120,7 @@ def optimum(seed, classes, bias, c=4.0):
 
 
 @pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("classes", [2, 3, 4])
+@pytest.mark.parametrize("classes", [2, 3, pytest.param(4, marks=pytest.mark.slow)])
 def test_the_certificate_encloses_the_exact_margin(classes, bias):
     separable = 0
     for seed in range(12):

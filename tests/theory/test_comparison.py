@@ -34,6 +34,7 @@ def assert_honest(c: Comparison) -> None:
         assert off_by <= found.error, f"{found.name}: off by {off_by / found.error:.3g} bars"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log_t", [30.0, 100.0])
 @pytest.mark.parametrize("seed", range(4))
 def test_bars_are_honest(seed, log_t):

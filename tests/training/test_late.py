@@ -27,6 +27,7 @@ def log_loss_and_slope(module, problem, size):
         return float(log_loss), [np.asarray(g) for g in slope]
 
 
+@pytest.mark.slow
 def test_gathering_chunks_is_the_full_batch():
     module = Dense(64, 4, 2)
     whole, slope = log_loss_and_slope(module, DIGITS, DIGITS.n)
@@ -141,6 +142,7 @@ def test_control_optax_cross_entropy_freezes():
     assert found.stopped == "log_loss"
 
 
+@pytest.mark.slow
 def test_it_gives_up_where_no_step_lowers_the_loss():
     """Two equal rows of different classes: the origin is the minimum."""
     problem = sc.Problem([[1.0], [1.0]], [0, 1])

@@ -195,6 +195,7 @@ def two_kinds(features, labels, weight, bias):
     return xr.Dataset(both, {"against": ["augmented", "free"]}, {"problem_id": str(size)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("measure", "at", "checkpoint"),
     [(two_kinds, "log", 8), (two_kinds, "log", 15), (sc.measures.last_layer_gaps, 10, 12)],
