@@ -10,7 +10,7 @@ and not like 1 / |log L|, the law of frozen features.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
@@ -19,15 +19,11 @@ from flax import nnx
 from jaxtyping import Bool, Float64
 
 from svmconv import data
-from svmconv.geometry import angle
 from svmconv.measures.last_layer import last_layer_gaps, midpoint
 from svmconv.measures.layer import read
 from svmconv.models.last_layer import last_layer
 from svmconv.models.mlp import MLP
 from svmconv.problem import Problem
-from svmconv.svm.result import MaxMargin
-from svmconv.svm.solve import max_margin
-from svmconv.theory import tolerances
 from svmconv.theory.claim import Control, Measurement, Quantity
 from svmconv.training.late import LatePhase, late_phase
 from svmconv.training.tracker import Tracker
@@ -49,11 +45,6 @@ class Joint:
     records: xr.Dataset
     """last_layer_gaps over log-spaced losses, against bias "none"."""
     phase: LatePhase
-
-    @cached_property
-    def svm(self) -> MaxMargin:
-        """Of the final features."""
-        return max_margin(self.final)
 
     @cached_property
     def depth_reached(self) -> Float64[np.ndarray, " t"]:
@@ -109,27 +100,16 @@ def bound_outside(run: Joint) -> float:
     return float(outside[-1] + 3.0 * np.abs(outside - outside[-1]).max())
 
 
-def slope(
-    run: Joint, depth: Float64[np.ndarray, " t"], values: Float64[np.ndarray, " t"]
-) -> tuple[float, float]:
+def slope(run: Joint, values: Float64[np.ndarray, " t"]) -> tuple[float, float]:
     """d ln values / d ln |log L| from a quarter to the end, and how much it still changes."""
 
     def between(first: float, last: float) -> float:
-        end = depth[-1]
-        x, y = (np.log(v[(depth >= first * end) & (depth <= last * end)]) for v in (depth, values))
+        window = run.window(first, last)
+        x, y = np.log(run.depth_reached[window]), np.log(values[window])
         return float((y[-1] - y[0]) / (x[-1] - x[0]))
 
     late, earlier = between(1 / 4, 1), between(1 / 16, 1 / 4)
     return late, 3.0 * abs(late - earlier)
-
-
-def class_means(run: Joint) -> Control:
-    """Wrong hypothesis: the layer tends to the difference of the class means of its features."""
-    x, signs = run.final.x, run.final.signs
-    away = float(angle(run.w, x[signs > 0].mean(axis=0) - x[signs < 0].mean(axis=0)))
-    bar = 2.0 * float(run.at("angle")[-1])
-    found = Quantity("angle", 0.0, away, bar, tolerances.DIRECTION)
-    return Control("the class-mean direction", (found,))
 
 
 def measured(run: Joint, found: tuple[Quantity, ...], control: Control) -> Measurement:
@@ -153,11 +133,3 @@ def measured(run: Joint, found: tuple[Quantity, ...], control: Control) -> Measu
         control=control,
         curves=curves,
     )
-
-
-def wrong(right: Quantity, hypothesis: str, predicted: float) -> Control:
-    """`right` under a wrong hypothesis; undecided if that is less than 2e from the right one."""
-    found = replace(right, predicted=predicted)
-    if not abs(predicted - right.predicted) >= 2 * right.error:
-        found = replace(found, error=float("inf"))
-    return Control(hypothesis, (found,))

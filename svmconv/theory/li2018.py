@@ -14,15 +14,14 @@ import optax
 from flax import nnx
 
 from svmconv import data
-from svmconv.errors import NotSeparableError
 from svmconv.geometry import norm
 from svmconv.models.mlp import MLP
 from svmconv.optimizers import GD, NormalizedGD
 from svmconv.problem import Problem
 from svmconv.svm.solve import max_margin
 from svmconv.theory import quantities as q
-from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity
-from svmconv.theory.comparison import Comparison, Descent, Setting, compare
+from svmconv.theory.claim import Case, Claim, Measurement, Quantity
+from svmconv.theory.comparison import Descent, Setting, compare
 from svmconv.training.fit import features, fit
 
 SOURCE = "Li, Ding, Gao, arXiv 1808.05385, abstract; constants derived (docs/theory.md)"
@@ -64,7 +63,7 @@ def last_layer(setting: Setting, classes: tuple[int, ...]) -> Measurement:
     )  # fmt: skip
     if setting.clock == "time":
         found += (q.loss_constant(c),)
-    return q.measured_case(c, found, _initial_features(c, classes))
+    return q.measured_case(c, found, q.initial_svm(c, trained(classes)[0]))
 
 
 def classical(setting: Setting) -> Measurement:
@@ -91,18 +90,9 @@ def support_vectors(setting: Setting, classes: tuple[int, ...]) -> Measurement:
     error = 0.0 if doubt < room else float("inf")
     right = Quantity("overlap", 1.0, overlap, error, 0.5 / count)
     if right.verdict == "undecided":
-        return q.measured_case(c, (right,), _initial_features(c, classes))
+        return q.measured_case(c, (right,), q.initial_svm(c, trained(classes)[0]))
     chance = count / int(np.isfinite(margins).sum())
     return q.measured_case(c, (right,), q.refuted(f"a random subset of {count}", right, chance))
-
-
-def _initial_features(c: Comparison, classes: tuple[int, ...]) -> Control:
-    """Wrong hypothesis: the layer tends to the SVM of the features before training."""
-    try:
-        initial = max_margin(trained(classes)[0], bias="augmented")
-    except NotSeparableError:
-        return q.class_means(c)
-    return q.wrong_direction("the SVM of the initial features", c, initial.w_aug)
 
 
 def _flow(classes: tuple[int, ...]) -> Setting:

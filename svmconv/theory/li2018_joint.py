@@ -24,7 +24,7 @@ def direction(depth: int, classes: tuple[int, int]) -> Measurement:
     """Angle, margin and growth of the last layer, against the exact SVM of its current features."""
     run = joint.joint(depth, classes)
     length, away = run.at("norm"), run.at("angle")
-    exponent, doubt = joint.slope(run, run.depth_reached, length)
+    exponent, doubt = joint.slope(run, length)
     grows = Quantity(
         "growth of |w|", 1.0 / depth, exponent, doubt, tolerances.EXPONENT
     )  # fmt: skip
@@ -36,7 +36,7 @@ def direction(depth: int, classes: tuple[int, int]) -> Measurement:
         "margin / best", 1.0, 1.0 - float(run.at("margin_gap")[-1]), float(spread),
         tolerances.JOINT,
     )  # fmt: skip
-    control = joint.wrong(grows, "1, the law of frozen features", 1.0)
+    control = q.refuted("1, the law of frozen features", grows, 1.0)
     return joint.measured(run, (turns, margin, grows), control)
 
 
@@ -108,7 +108,7 @@ def midpoint_of_joint(classes: tuple[int, int]) -> Measurement:
     # both classes' smallest margins are at least |log L| - ln N and at most |log L| + ln N
     doubt = np.log(problem.n) / -joint.BIASED_LOG_LOSS
     right = Quantity("threshold, of ten", 0.5, position, float(doubt), tolerances.JOINT)
-    control = joint.wrong(right, "at the edge of a class", 1.0)
+    control = q.refuted("at the edge of a class", right, 1.0)
     return Measurement(
         problem=problem.name,
         bias="augmented",

@@ -23,7 +23,10 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
+from svmconv.errors import NotSeparableError
 from svmconv.geometry import angle, centre
+from svmconv.problem import Problem
+from svmconv.svm.solve import max_margin
 from svmconv.theory import tolerances
 from svmconv.theory.claim import Control, Measurement, Quantity
 from svmconv.theory.comparison import EPS, Comparison, Flow
@@ -237,6 +240,15 @@ def class_means(c: Comparison) -> Control:
     means = np.stack([x[c.problem.index == k].mean(axis=0) for k in range(c.problem.n_classes)])
     expected = means[1] - means[0] if c.problem.binary else centre(means)
     return wrong_direction("the class-mean direction", c, expected)
+
+
+def initial_svm(c: Comparison, initial: Problem) -> Control:
+    """Wrong hypothesis: w tends to the SVM of the features before training; else `class_means`."""
+    try:
+        svm = max_margin(initial, bias=c.setting.bias, bias_scale=c.setting.bias_scale)
+    except NotSeparableError:
+        return class_means(c)
+    return wrong_direction("the SVM of the initial features", c, svm.w_aug)
 
 
 def wrong_direction(hypothesis: str, c: Comparison, expected: np.ndarray) -> Control:

@@ -17,12 +17,10 @@ from flax import nnx
 from jaxtyping import Array, Float, Float64
 
 from svmconv import data
-from svmconv.errors import NotSeparableError
 from svmconv.problem import Problem
-from svmconv.svm.solve import max_margin
 from svmconv.theory import quantities as q
-from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity
-from svmconv.theory.comparison import Comparison, Setting, compare
+from svmconv.theory.claim import Case, Claim, Measurement, Quantity
+from svmconv.theory.comparison import Setting, compare
 from svmconv.theory.soudry2018 import SOURCE
 from svmconv.training.late import late_phase
 
@@ -94,16 +92,7 @@ def first_layer(n: int, d: int, hidden: int, seed: int) -> Measurement:
     c = compare(Setting(lambda: run.features, init=run.kernel.ravel))
     switched = Quantity("units that switched", 0.0, float(run.switched(c.weights)), 0.25, 0.5)
     found = (switched, q.direction(c), q.scaled_gap(c), q.loss_constant(c), q.scaled_loss(c))
-    return q.measured_case(c, found, _initial(c, run))
-
-
-def _initial(c: Comparison, run: Linearised) -> Control:
-    """Wrong hypothesis: the layer tends to the SVM of the features of its initial pattern."""
-    try:
-        w = max_margin(run.initial).w
-    except NotSeparableError:
-        return q.class_means(c)
-    return q.wrong_direction("the SVM of the initial features", c, w)
+    return q.measured_case(c, found, q.initial_svm(c, run.initial))
 
 
 CLAIMS = (
