@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures.digit_pairs import mean_and_spread, paired, paired_handles, saved
+from figures.digit_pairs import mean_and_spread, paired, paired_handles
+from figures.saved import saved
 from svmconv.plots.style import color, marker, styled
 
 LABELS = {"network": "the network's own last layer", "svm": "the exact SVM in its place"}

@@ -1,8 +1,6 @@
-"""What the figures of simulations.digit_pairs share: their file, means, paired differences."""
+"""What the figures of simulations.digit_pairs share: means, paired differences."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -10,21 +8,7 @@ from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from svmconv.errors import DataError
 from svmconv.plots.style import color, marker
-from svmconv.results import load
-
-PRESETS = ("paper", "smoke")
-"""The first whose result is there is drawn."""
-
-
-def saved(results: Path, name: str) -> xr.Dataset:
-    """The result of a simulation. DataError if there is none."""
-    files = [results / f"{name}-{preset}.nc" for preset in PRESETS]
-    found = next((file for file in files if file.exists()), None)
-    if found is None:
-        raise DataError(f"{files[-1]}: no such file: run a simulation first")
-    return load(found)
 
 
 def mean_and_spread(

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures.digit_pairs import mean_and_spread, paired, paired_handles, saved
+from figures.digit_pairs import mean_and_spread, paired, paired_handles
+from figures.saved import saved
 from svmconv.plots.style import color, marker, styled
 
 LABELS = {"svm": "rows closest to the SVM", "random": "random rows"}

@@ -11,11 +11,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from svmconv.errors import DataError
+from figures.saved import saved
 from svmconv.plots.style import color, marker, styled
-from svmconv.results import load
 
-FILES = ("li2018_simulated-paper-adam.nc", "li2018_simulated-smoke.nc")
+PRESETS = ("paper-adam", "smoke")
 """The first that is there is drawn."""
 COLUMNS = 2
 """Data sets beside one another; each has two panels."""
@@ -27,10 +26,7 @@ def li2018_simulated(results: Path) -> Figure:
 
     The exact SVM is the augmented one of the features shown. DataError without a result.
     """
-    found = next((results / name for name in FILES if (results / name).exists()), None)
-    if found is None:
-        raise DataError(f"{results / FILES[-1]}: no such file: run a simulation first")
-    runs = load(found)
+    runs = saved(results, "li2018_simulated", PRESETS)
     published = (runs.activation == "square") & (runs.loss == "cross_entropy")
     runs = runs.isel(run=np.flatnonzero(published))
     rows = -(-(runs.sizes["run"] + 1) // COLUMNS)  # one place is left for the legend

@@ -14,20 +14,17 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from flax import nnx
-
-from simulations import images
+from simulations import densenet, images
 from svmconv import data
-from svmconv.models import DenseNet
 from svmconv.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(images.Config):
+class Config(densenet.Config):
     """One network on classes 0 and 2."""
 
-    depth: int = 40
-    growth: int = 12
+    shape = (32, 32, 3)
+    n_classes = 2
     largest: float = 255.0
     """Of the inputs; published: raw bytes."""
 
@@ -35,17 +32,6 @@ class Config(images.Config):
         """Airplanes and birds."""
         pixels = data.cifar10((0, 2), split, self.rows if split == "train" else None)
         return Problem(self.largest * pixels.x, pixels.y, f"{self.largest:g} {pixels.name}")
-
-    def network(self) -> DenseNet:
-        """The published network, in float32."""
-        return DenseNet.published(
-            (32, 32, 3),
-            classes=2,
-            depth=self.depth,
-            growth=self.growth,
-            penultimate_activation=self.penultimate,
-            rngs=nnx.Rngs(self.seed),
-        )
 
 
 PRESETS = {

@@ -6,23 +6,21 @@ writes results/SIMULATION-PRESET.nc.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import optax
 import xarray as xr
 from flax import nnx
 
+from simulations import command
 from svmconv import data
-from svmconv.errors import DataError, SvmconvError
 from svmconv.models import CNN
 from svmconv.problem import Problem
 from svmconv.results import check_writable, save
+from svmconv.training.interrupted import Interrupted
 from svmconv.training.train import train
 
 Pair = tuple[int, int]
@@ -86,30 +84,17 @@ def main(
     argv: Sequence[str] | None = None,
 ) -> int:
     """0 when the result is written, else one sentence on standard error: 2, or 130 on Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        f"python -m simulations.{name}", description=(doc or "").partition("\n")[0]
-    )
-    parser.add_argument("--preset", choices=presets, default="smoke")
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="FOLDER")
-    chosen = parser.parse_args(argv)
+    chosen = command.arguments(name, presets, doc).parse_args(argv)
     config, target = presets[chosen.preset], chosen.out / f"{name}-{chosen.preset}.nc"
-    try:
-        _make_folder(chosen.out)
+
+    def work() -> None:
+        command.make_folder(chosen.out)
         check_writable(target)
-        save(run(config), target, asdict(config))
-    except SvmconvError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: nothing was written, the same command starts anew", file=sys.stderr)
-        return 130
-    print(target)
-    return 0
+        try:
+            save(run(config), target, asdict(config))
+        except KeyboardInterrupt:
+            words = "interrupted: nothing was written, the same command starts anew"
+            raise Interrupted(words) from None
+        print(target)
 
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror
-        raise DataError(f"{folder} cannot be made ({reason}): choose another --out") from None
+    return command.finished(work)

@@ -12,13 +12,10 @@ its last layer is compared with the exact SVM of its current features all along,
 
 from __future__ import annotations
 
-import argparse
-import sys
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +25,22 @@ import optax
 import xarray as xr
 from flax import nnx
 
-from svmconv.errors import CertificateError, DataError, NotSeparableError, SvmconvError
+from simulations import command
+from svmconv.errors import CertificateError, DataError, NotSeparableError
 from svmconv.measures.last_layer import last_layer_gaps
 from svmconv.models import last_layer
 from svmconv.problem import Problem
 from svmconv.results import save
 from svmconv.svm.solve import max_margin
-from svmconv.training.evaluate import Evaluation, evaluate
+from svmconv.training.evaluate import CHUNK, Evaluation, evaluate
 from svmconv.training.late import late_phase
-from svmconv.training.progress import Interrupted
 from svmconv.training.tracker import Tracker
 from svmconv.training.train import train
 
 LATE_MOMENTUM = 0.97
 """Of the late phase; with more it is faster, but the last layer swings about its SVM."""
-LATE_CHUNK = 128 if jax.default_backend() == "cpu" else 1024
-"""Rows at a time: the activations of so many stay in a processor's cache."""
+CACHED = 128
+"""Rows whose activations stay in a processor's cache."""
 STAGES = ("trained", "late")
 LAYER = ("x", "y", "w", "b")
 OPTIMIZERS = {
@@ -108,7 +105,7 @@ def run(config: Config, checkpoints: Path | None = None) -> xr.Dataset:
     trained = train(
         network,
         problem,
-        OPTIMIZERS[config.optimizer](config.rate),
+        _optimizer(config.optimizer, config.rate),
         epochs=config.epochs,
         batch=config.batch,
         stop_log_loss=config.stop_log_loss,
@@ -123,20 +120,21 @@ def run(config: Config, checkpoints: Path | None = None) -> xr.Dataset:
         log_loss=config.late_log_loss,
         steps=config.late_steps,
         momentum=LATE_MOMENTUM,
-        chunk=LATE_CHUNK,
+        chunk=CACHED if jax.default_backend() == "cpu" else CHUNK,
         tracker=late,
         checkpoints=checkpoints and checkpoints / "late",
     )
     stages.append(_stage(network, lowered.final, test))
-    last = int(lowered.step[-1])
-    if late.dataset.step[-1] < last:
-        final = lowered.final
-        late.record(last, final.log_loss, final.features, problem.y, *last_layer(network))
     steps = len(trained.log_loss) * -(-problem.n // (config.batch or problem.n))
     return xr.merge(
         [_joined(early.dataset, late.dataset, steps), xr.concat(stages, "stage")],
         combine_attrs="drop",
     ).assign(stage=list(STAGES), y=("row", problem.y), late_stopped=lowered.stopped)
+
+
+@cache  # programs are compiled for one optimizer: seeds share it
+def _optimizer(name: str, rate: float) -> optax.GradientTransformation:
+    return OPTIMIZERS[name](rate)
 
 
 def _stage(network: nnx.Module, found: Evaluation, test: Problem) -> xr.Dataset:
@@ -169,12 +167,11 @@ def simulate(
 
     Raises DataError, before anything is run, where one of them exists.
     """
+    command.check_new(out, [config.name for config in configs])
     for config in configs:
-        _check_new(out / config.name)
-    for config in configs:
-        with _all_or_nothing(out / config.name) as folder:
+        with command.all_or_nothing(out, (config.name,)) as aside:
             found = run(config, checkpoints and checkpoints / config.name)
-            write(found, folder, asdict(config))
+            write(found, aside / config.name, asdict(config))
         yield out / config.name
 
 
@@ -193,53 +190,23 @@ def write(found: xr.Dataset, folder: Path, config: Mapping[str, Any]) -> None:
         svm.save(folder / f"{stage}.svm.npz")
 
 
-@contextmanager
-def _all_or_nothing(target: Path) -> Iterator[Path]:
-    """A folder that takes the name `target` only once the block has ended well."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        reason = error.strerror
-        raise DataError(f"{target} cannot be written ({reason}): choose another --out") from None
-    with staging as aside:
-        folder = Path(aside) / target.name
-        folder.mkdir()
-        yield folder
-        _check_new(target)  # another run may have ended meanwhile
-        folder.rename(target)
-
-
-def _check_new(target: Path) -> None:
-    if target.exists():
-        raise DataError(f"{target} exists: remove it or choose another folder with --out")
-
-
 def main(name: str, presets: Presets, doc: str | None, argv: Sequence[str] | None = None) -> int:
     """0 when the results are written, else one sentence on standard error: 2, or 130 on Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        f"python -m simulations.{name}", description=(doc or "").partition("\n")[0]
-    )
+    parser = command.arguments(name, presets, doc)
     runs = sorted({config.name for configs in presets.values() for config in configs})
-    parser.add_argument("--preset", choices=presets, default="smoke")
     parser.add_argument("--run", choices=runs, help="one run of the preset instead of all")
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="FOLDER")
     parser.add_argument(
         "--checkpoints", type=Path, metavar="FOLDER", help="where a killed run finds itself again"
     )
     chosen = parser.parse_args(argv)
     configs = [c for c in presets[chosen.preset] if chosen.run in (None, c.name)]
-    try:
+
+    def work() -> None:
         if not configs:
             raise DataError(
                 f"preset {chosen.preset} has no run {chosen.run}: choose another preset"
             )
         for folder in simulate(configs, chosen.out / name, chosen.checkpoints):
             print(folder, flush=True)
-    except SvmconvError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except Interrupted as error:
-        print(error, file=sys.stderr)
-        return 130
-    return 0
+
+    return command.finished(work)

@@ -12,11 +12,8 @@ writes results/convergence/*.nc and results/plane/, which `python -m figures` dr
 
 from __future__ import annotations
 
-import argparse
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -28,8 +25,8 @@ import xarray as xr
 from flax import nnx
 from jaxtyping import Array, Float, Float64
 
+from simulations import command
 from svmconv import data, plots
-from svmconv.errors import DataError, SvmconvError
 from svmconv.measures.audit import audit
 from svmconv.models import MLP, last_layer
 from svmconv.problem import Problem
@@ -40,7 +37,6 @@ from svmconv.theory.comparison import Flow, Setting, compare
 from svmconv.training.fit import features, fit
 
 FOLDERS = ("convergence", "plane")
-_SUMMARY = (__doc__ or "").partition("\n")[0]
 
 
 @dataclass(frozen=True)
@@ -162,7 +158,7 @@ def plane(config: Config) -> tuple[Problem, MaxMargin, xr.Dataset]:
 
 def simulate(preset: Preset, out: Path) -> None:
     """Run a preset and write out/convergence/*.nc and out/plane/. DataError if either exists."""
-    with _all_or_nothing(out) as aside:
+    with command.all_or_nothing(out, FOLDERS) as aside:
         for config in preset.convergence:
             save(run(config), aside / "convergence" / f"{config.name}.nc", asdict(config))
         problem, svm, logits = plane(preset.plane)
@@ -172,45 +168,16 @@ def simulate(preset: Preset, out: Path) -> None:
         save(logits, folder / "logits.nc", asdict(preset.plane))
 
 
-@contextmanager
-def _all_or_nothing(out: Path) -> Iterator[Path]:
-    """A folder whose FOLDERS move to `out` only once the block has ended well."""
-    _check_new(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        staging = tempfile.TemporaryDirectory(dir=out, prefix=".last_layer.")
-    except OSError as error:
-        reason = error.strerror
-        raise DataError(f"{out} cannot be written ({reason}): choose another --out") from None
-    with staging as aside:
-        for name in FOLDERS:
-            Path(aside, name).mkdir()
-        yield Path(aside)
-        _check_new(out)  # another run may have ended meanwhile
-        for name in FOLDERS:
-            Path(aside, name).rename(out / name)
-
-
-def _check_new(out: Path) -> None:
-    for target in (out / name for name in FOLDERS):
-        if target.exists():
-            raise DataError(f"{target} exists: remove it or choose another folder with --out")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when the results are written, 2 with one sentence on standard error when not."""
-    parser = argparse.ArgumentParser("python -m simulations.last_layer", description=_SUMMARY)
-    parser.add_argument("--preset", choices=PRESETS, default="smoke")
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="FOLDER")
-    chosen = parser.parse_args(argv)
-    try:
+    chosen = command.arguments("last_layer", PRESETS, __doc__).parse_args(argv)
+
+    def work() -> None:
         simulate(PRESETS[chosen.preset], chosen.out)
-    except SvmconvError as error:
-        print(error, file=sys.stderr)
-        return 2
-    for name in FOLDERS:
-        print(chosen.out / name)
-    return 0
+        for name in FOLDERS:
+            print(chosen.out / name)
+
+    return command.finished(work)
 
 
 if __name__ == "__main__":

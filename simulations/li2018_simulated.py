@@ -11,7 +11,6 @@ where it stopped: finished runs and checkpoints wait in a folder beside that fil
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -27,15 +26,15 @@ import xarray as xr
 from flax import nnx
 from jaxtyping import Bool, Int64
 
+from simulations import command
 from svmconv import data, plots
-from svmconv.errors import DataError, DivergedError, SvmconvError
+from svmconv.errors import DivergedError
 from svmconv.measures.last_layer import exact_svms, last_layer_gaps
 from svmconv.models import MLP, last_layer
 from svmconv.problem import LARGEST, Bias, Problem, check_choice
 from svmconv.results import check_writable, load, run_id, save
 from svmconv.training.evaluate import Evaluation, evaluate
 from svmconv.training.objectives import ObjectiveName
-from svmconv.training.progress import Interrupted
 from svmconv.training.tracker import Tracker
 from svmconv.training.train import train
 
@@ -75,7 +74,6 @@ SHOWN = 300
 """Training rows of each run that are kept for pictures; all support vectors are among them."""
 RESOLUTION = 80
 """Points of the kept grid of logits along each axis of the input plane."""
-_SUMMARY = (__doc__ or "").partition("\n")[0]
 
 
 @dataclass(frozen=True)
@@ -161,8 +159,6 @@ def run(config: Config, checkpoints: Path | None = None) -> xr.Dataset:
     rows, tests = split(config)
     tracker = Tracker(_finite_gaps, at=np.unique(np.geomspace(1, config.steps, RECORDS, dtype=int)))
     module, final, diverged = _trained(config, rows, tracker, checkpoints)
-    if not diverged and tracker.dataset.step[-1] < config.steps:
-        tracker.record(config.steps, final.log_loss, final.features, rows.y, *last_layer(module))
     records = tracker.dataset.reset_index("step").rename_dims(step="record").reset_coords("step")
     ended = {"train_accuracy": final.accuracy, "diverged": diverged}
     ended["test_accuracy"] = evaluate(module, tests).accuracy
@@ -257,14 +253,9 @@ def simulate(configs: Sequence[Config], target: Path) -> None:
     Until then, finished runs and checkpoints are kept in the folder `target`.parts.
     """
     parts = target.with_suffix(".parts")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        check_writable(target)
-        parts.mkdir(exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"{parts} cannot be made ({error.strerror}): choose another --out"
-        ) from None
+    command.make_folder(target.parent)
+    check_writable(target)
+    command.make_folder(parts)
     runs = [_part(config, parts) for config in configs]
     save(combine(configs, runs), target, {"runs": [asdict(config) for config in configs]})
     shutil.rmtree(parts)
@@ -281,21 +272,18 @@ def _part(config: Config, folder: Path) -> xr.Dataset:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when the results are written; 2, or 130 on Ctrl-C, with one sentence when not."""
-    parser = argparse.ArgumentParser("python -m simulations.li2018_simulated", description=_SUMMARY)
-    parser.add_argument("--preset", choices=PRESETS, default="smoke")
+    parser = command.arguments("li2018_simulated", PRESETS, __doc__)
     parser.add_argument("--optimizer", choices=OPTIMIZERS, help="only the runs of this one")
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="FOLDER")
     chosen = parser.parse_args(argv)
     configs = [c for c in PRESETS[chosen.preset] if chosen.optimizer in (None, c.optimizer)]
     name = "-".join(filter(None, ("li2018_simulated", chosen.preset, chosen.optimizer)))
     target = chosen.out / f"{name}.nc"
-    try:
+
+    def work() -> None:
         simulate(configs, target)
-    except (Interrupted, SvmconvError) as error:
-        print(error, file=sys.stderr)
-        return 130 if isinstance(error, Interrupted) else 2
-    print(target)
-    return 0
+        print(target)
+
+    return command.finished(work)
 
 
 if __name__ == "__main__":

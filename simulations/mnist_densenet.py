@@ -14,35 +14,21 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from flax import nnx
-
-from simulations import images
+from simulations import densenet, images
 from svmconv import data
-from svmconv.models import DenseNet
 from svmconv.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(images.Config):
+class Config(densenet.Config):
     """One network on three digits."""
 
-    depth: int = 40
-    growth: int = 12
+    shape = (28, 28, 1)
+    n_classes = 3
 
     def problem(self, split: str) -> Problem:
         """The digits 0, 1 and 2."""
         return data.mnist((0, 1, 2), split, self.rows if split == "train" else None)
-
-    def network(self) -> DenseNet:
-        """The published network, in float32."""
-        return DenseNet.published(
-            (28, 28, 1),
-            classes=3,
-            depth=self.depth,
-            growth=self.growth,
-            penultimate_activation=self.penultimate,
-            rngs=nnx.Rngs(self.seed),
-        )
 
 
 PRESETS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,18 @@ def check_positive(**numbers: float) -> None:
     for name, value in numbers.items():
         if not (math.isfinite(value) and value > 0):
             raise DataError(f"{name} must be a positive number, got {value!r}")
+
+
+def chosen_of_ten(name: str, classes: Iterable[Any], what: str) -> list[int]:
+    """The chosen labels of 0..9, in order: two at least, or DataError; `what` a label should be."""
+    given = list(classes)
+    for label in given:
+        if label not in range(10):
+            raise DataError(f"{label!r} is not {what} from 0, 1, ..., 9")
+    wanted = sorted({int(label) for label in given})
+    if len(wanted) < 2:
+        raise DataError(f"{name} needs at least two classes, got {wanted}")
+    return wanted
 
 
 def telling_name(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:

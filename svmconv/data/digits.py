@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int
 
-from svmconv.errors import DataError
+from svmconv.data.arguments import chosen_of_ten
 from svmconv.problem import Problem
 
 
@@ -21,13 +21,7 @@ def digits(classes: Iterable[Any] = range(10)) -> Problem:
     Handwritten Digits, UCI Machine Learning Repository (1998), the test part as scikit-learn's
     load_digits has it; CC BY 4.0. Raises DataError on what is not a digit.
     """
-    given = list(classes)
-    for digit in given:
-        if digit not in range(10):
-            raise DataError(f"{digit!r} is not a digit: choose classes from 0, 1, ..., 9")
-    wanted = sorted({int(digit) for digit in given})
-    if len(wanted) < 2:
-        raise DataError(f"digits needs at least two classes, got {wanted}")
+    wanted = chosen_of_ten("digits", classes, "a digit: choose classes")
     images, labels = _packed()
     rows = np.isin(labels, wanted)
     shown = "" if len(wanted) == 10 else ", ".join(map(str, wanted))

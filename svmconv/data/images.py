@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from svmconv.data import cifar, idx
-from svmconv.data.arguments import check_counts
+from svmconv.data.arguments import check_counts, chosen_of_ten
 from svmconv.errors import DataError
 from svmconv.problem import Problem, check_choice
 
@@ -61,7 +61,7 @@ def cifar10(
 
 
 def _problem(name: str, classes: Iterable[Any], split: str, n: int | None) -> Problem:
-    wanted = _wanted(name, classes)
+    wanted = chosen_of_ten(name, classes, f"a class of {name}: choose")
     check_choice("split", split, ("train", "test"))
     if n is not None:
         check_counts(2, n=n)
@@ -79,17 +79,6 @@ def _problem(name: str, classes: Iterable[Any], split: str, n: int | None) -> Pr
     shown = [] if len(wanted) == 10 else [str(label) for label in wanted]
     shown += ["test"] * (split == "test") + [f"n={n}"] * (n is not None)
     return Problem(images[rows] / 255.0, labels[rows], f"{name}({', '.join(shown)})")
-
-
-def _wanted(name: str, classes: Iterable[Any]) -> list[int]:
-    given = list(classes)
-    for label in given:
-        if label not in range(10):
-            raise DataError(f"{label!r} is not a class of {name}: choose from 0, 1, ..., 9")
-    wanted = sorted({int(label) for label in given})
-    if len(wanted) < 2:
-        raise DataError(f"{name} needs at least two classes, got {wanted}")
-    return wanted
 
 
 @cache

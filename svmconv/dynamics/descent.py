@@ -17,6 +17,7 @@ from svmconv.dynamics import recording
 from svmconv.errors import DataError, DivergedError
 from svmconv.optimizers import Optimizer
 from svmconv.problem import Bias, Loss, Problem, check_choice, check_problem
+from svmconv.progress import progress_bar
 
 _BLOCK_WORK = 3e8
 """Row-features per uninterrupted block: about a second, so that Ctrl-C is heard."""
@@ -73,7 +74,7 @@ def descend(
             w, opt_state = jnp.asarray(resume.state_w.values), _restored(opt_state, resume)
         stops = recording.log_spaced_steps(int(steps))
         block = max(1, int(_BLOCK_WORK / rows.x.size))
-        with recording.progress_bar(f"{attrs['method']} on {problem.name}", steps) as advance:
+        with progress_bar(f"{attrs['method']} on {problem.name}", steps) as advance:
             for stop in stops[stops > step].tolist():
                 try:
                     while step < stop:
@@ -83,7 +84,7 @@ def descend(
                         )
                         w.block_until_ready()
                         step += count
-                        advance(step)
+                        advance(step, "")
                     recorder.records.append(_observed(step, w, opt_state, rows, attrs))
                 except KeyboardInterrupt:
                     raise recording.Interrupted(recorder.dataset()) from None

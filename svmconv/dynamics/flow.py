@@ -25,6 +25,7 @@ from svmconv import losses
 from svmconv.dynamics import recording
 from svmconv.errors import DataError, SvmconvError
 from svmconv.problem import Bias, Loss, Problem, check_choice, check_problem
+from svmconv.progress import progress_bar
 from svmconv.svm.rows import SignedRows
 from svmconv.svm.solve import max_margin
 
@@ -92,7 +93,7 @@ def gradient_flow(
         else:
             at, v = resume.log1p_t.values[-1:], resume.state_v.values
         left = grid[grid > at[0]]
-        with recording.progress_bar(f"flow of {problem.name}", len(left)) as advance:
+        with progress_bar(f"flow of {problem.name}", len(left)) as advance:
             for first in range(0, len(left), _BLOCK):
                 block = left[first : first + _BLOCK]
                 try:
@@ -102,7 +103,7 @@ def gradient_flow(
                 except KeyboardInterrupt:
                     raise recording.Interrupted(recorder.dataset()) from None
                 at, v = block[-1:], vs[-1]
-                advance(first + _BLOCK)
+                advance(first + _BLOCK, "")
     return recorder.dataset()
 
 

@@ -1,17 +1,13 @@
-"""What both dynamics share: when to record, the labelled trajectory, progress, interruption."""
+"""What both dynamics share: when to record, the labelled trajectory, interruption."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float64, Int
-from rich.console import Console
-from rich.progress import Progress
 
 from svmconv.errors import DataError
 from svmconv.geometry import length
@@ -168,13 +164,3 @@ def stacked(trajectory: xr.Dataset) -> Float64[np.ndarray, "t *w"]:
     if trajectory.attrs["bias"] != "augmented":
         return w
     return np.concatenate([w, b[..., None] / np.sqrt(trajectory.attrs["bias_scale"])], axis=-1)
-
-
-@contextmanager
-def progress_bar(label: str, total: float) -> Iterator[Any]:
-    """Call the yielded function with the total done so far; silent unless stderr is a terminal."""
-    with Progress(
-        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task(label, total=total)
-        yield lambda done: bar.update(task, completed=done)

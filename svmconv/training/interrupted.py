@@ -1,31 +1,5 @@
-"""What a person watching a training run sees, and what Ctrl-C says."""
-
-from __future__ import annotations
-
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import Progress
+"""What Ctrl-C during training says."""
 
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C during training; its sentence says what was kept and how to continue."""
-
-
-@contextmanager
-def progress_bar(label: str, total: float | None) -> Iterator[Callable[[float, str], None]]:
-    """Call the yielded function with the total done so far and a few words about the state.
-
-    Silent unless standard error is a terminal.
-    """
-    with Progress(
-        *Progress.get_default_columns(),
-        "{task.fields[state]}",
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    ) as bar:
-        task = bar.add_task(label, total=total, state="")
-        yield lambda done, state: bar.update(task, completed=done, state=state)

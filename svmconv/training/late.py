@@ -19,11 +19,12 @@ from jaxtyping import Float64, Int64
 
 from svmconv.errors import DataError, DivergedError
 from svmconv.problem import Problem, check_problem
+from svmconv.progress import progress_bar
 from svmconv.training import checkpoint
 from svmconv.training.evaluate import CHUNK, Evaluation, Evaluator
+from svmconv.training.interrupted import Interrupted
 from svmconv.training.log_descent import PATIENCE, LogDescent, State
 from svmconv.training.network import Leaves, Opened, on_device, opened
-from svmconv.training.progress import Interrupted, progress_bar
 from svmconv.training.tracker import Tracker
 
 GROWTH = 1.1

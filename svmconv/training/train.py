@@ -14,11 +14,12 @@ from jaxtyping import Float64, Int64
 
 from svmconv.errors import DataError, DivergedError
 from svmconv.problem import Problem, check_choice, check_problem
+from svmconv.progress import progress_bar
 from svmconv.training import checkpoint
 from svmconv.training.evaluate import Evaluation, Evaluator
+from svmconv.training.interrupted import Interrupted
 from svmconv.training.network import Leaves, Opened, on_device, opened, replicated
 from svmconv.training.objectives import OBJECTIVES, ObjectiveName
-from svmconv.training.progress import Interrupted, progress_bar
 from svmconv.training.step import Augment, Stepper
 from svmconv.training.tracker import Tracker
 

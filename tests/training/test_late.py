@@ -6,10 +6,10 @@ import pytest
 
 import svmconv as sc
 from svmconv.training.evaluate import evaluate
+from svmconv.training.interrupted import Interrupted
 from svmconv.training.late import late_phase
 from svmconv.training.log_descent import PATIENCE, LogDescent
 from svmconv.training.network import opened
-from svmconv.training.progress import Interrupted
 from tests.training.networks import Convolutional, Dense, arrays, linear, same
 
 DIGITS = sc.data.digits((3, 8))

@@ -13,8 +13,8 @@ import svmconv as sc
 from svmconv.measures.last_layer import last_layer_gaps
 from svmconv.training import features, fit
 from svmconv.training.evaluate import evaluate
+from svmconv.training.interrupted import Interrupted
 from svmconv.training.late import late_phase
-from svmconv.training.progress import Interrupted
 from svmconv.training.step import Stepper, _programs
 from svmconv.training.train import GROWTH, train
 from tests.training.networks import ADAM, Convolutional, Dense, arrays, linear, same

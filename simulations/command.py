@@ -1,0 +1,69 @@
+"""What the commands of all simulations share: arguments, how they end, results that are whole."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from svmconv.errors import DataError, SvmconvError
+from svmconv.training.interrupted import Interrupted
+
+
+def arguments(name: str, presets: Mapping[str, Any], doc: str | None) -> argparse.ArgumentParser:
+    """--preset and --out; the first line of `doc` says what the simulation is."""
+    parser = argparse.ArgumentParser(
+        f"python -m simulations.{name}", description=(doc or "").partition("\n")[0]
+    )
+    parser.add_argument("--preset", choices=presets, default="smoke")
+    parser.add_argument("--out", type=Path, default=Path("results"), metavar="FOLDER")
+    return parser
+
+
+def finished(work: Callable[[], None]) -> int:
+    """0 once `work` is done, else one sentence on standard error: 2, or 130 on Ctrl-C."""
+    try:
+        work()
+    except (SvmconvError, Interrupted) as error:
+        print(error, file=sys.stderr)
+        return 130 if isinstance(error, Interrupted) else 2
+    return 0
+
+
+def make_folder(folder: Path) -> None:
+    """Make it, and those above. DataError if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror
+        raise DataError(f"{folder} cannot be made ({reason}): choose another --out") from None
+
+
+@contextmanager
+def all_or_nothing(out: Path, names: Sequence[str]) -> Iterator[Path]:
+    """A folder whose empty folders `names` move to `out` only once the block has ended well."""
+    check_new(out, names)
+    make_folder(out)
+    try:
+        staging = tempfile.TemporaryDirectory(dir=out, prefix=".unfinished.")
+    except OSError as error:
+        reason = error.strerror
+        raise DataError(f"{out} cannot be written ({reason}): choose another --out") from None
+    with staging as aside:
+        for name in names:
+            Path(aside, name).mkdir()
+        yield Path(aside)
+        check_new(out, names)  # another run may have ended meanwhile
+        for name in names:
+            Path(aside, name).rename(out / name)
+
+
+def check_new(out: Path, names: Sequence[str]) -> None:
+    """DataError if `out` holds one of them."""
+    for target in (out / name for name in names):
+        if target.exists():
+            raise DataError(f"{target} exists: remove it or choose another folder with --out")
