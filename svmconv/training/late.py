@@ -3,7 +3,8 @@
 Steps on L freeze where L leaves the range of floating-point numbers, and crawl long before. The
 gradient of log L, the mean of the row gradients under the softmax of the row log-losses, stays of
 order one. Its curvature grows with the network, so that no fixed rate lasts: a step is kept only if
-log L falls, and then the rate rises by 5 %; otherwise it is taken back and the rate is halved.
+log L falls, and then the rate rises by 5 %; otherwise it is taken back and the rate is halved, and
+at a kink of the network the next step goes along it (log_descent).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class LatePhase(NamedTuple):
     norm: Float64[np.ndarray, " m"]
     """|params|, Euclidean, of the whole network."""
     slope: Float64[np.ndarray, " m"]
-    """|grad log L| there."""
+    """|grad log L| there, or of a kink the shortest slope between its sides."""
     rate: Float64[np.ndarray, " m"]
     """The fall of log_loss that a step asks for, to first order."""
     kept: int

@@ -1,4 +1,10 @@
-"""Steps on log L over all rows, gathered chunk by chunk, each kept only if log L falls."""
+"""Steps on log L over all rows, gathered chunk by chunk, each kept only if log L falls.
+
+A relu network's log L has kinks. Across one the slope jumps, and a step down either side climbs the
+other, however short it is. There a step that is taken back replaces the slope by the shortest
+vector between those of the two sides, which lowers log L on both (a null step of Wolfe 1975, doi
+10.1007/BFb0120703).
+"""
 
 from __future__ import annotations
 
@@ -24,8 +30,11 @@ from svmconv.training.network import (
 from svmconv.training.objectives import logit_margins
 
 UP, DOWN = 1.05, 0.5
-PATIENCE = 200
-"""Halvings in a row after which log L cannot be lowered: 2^-200 of a step changes no digit."""
+KINK = 1e-6
+"""A step that asks for a smaller fall of log L and is taken back is one across a kink; the next one
+asks for as much as the first step did."""
+PATIENCE = 400
+"""Steps taken back in a row after which log L cannot be lowered: some twenty kinks at one place."""
 
 Gathered = tuple[Float[Array, ""], Leaves]
 """ln of a sum of row losses, and its gradient."""
@@ -36,11 +45,12 @@ class State(NamedTuple):
 
     params: Leaves
     slope: Leaves
-    """Gradient of log L at params."""
+    """Gradient of log L at params; at a kink, the shortest vector between those of its sides."""
     velocity: Leaves
     log_loss: Any
     rate: Any
     """The fall of log L that a step asks for, to first order."""
+    first_rate: Any
     tried: Any
     """Steps, kept or not."""
     kept: Any
@@ -77,7 +87,8 @@ class LogDescent:
         zero = jnp.zeros((), jnp.int64)
         still = tuple(map(jnp.zeros_like, self.params))
         log_loss, slope = self.log_loss_and_slope(self.params)
-        return State(self.params, slope, still, log_loss, jnp.asarray(rate), zero, zero, zero)
+        first = jnp.asarray(rate)
+        return State(self.params, slope, still, log_loss, first, first, zero, zero, zero)
 
     def log_loss_and_slope(self, params: Leaves) -> Gathered:
         """log L and its gradient."""
@@ -144,16 +155,31 @@ def _proposed(state: State, momentum: Any) -> tuple[Leaves, Leaves]:
 @jax.jit
 def _decided(state: State, params: Leaves, velocity: Leaves, log_loss: Any, slope: Leaves) -> State:
     """The proposal if log L fell, otherwise the state as it was, at rest, at half the rate."""
+    tried, failed = state.tried + 1, state.failed + 1
     fell = (log_loss < state.log_loss) & jnp.isfinite(log_loss)
+    kept = state._replace(
+        params=params, slope=slope, velocity=velocity, log_loss=log_loss, rate=state.rate * UP,
+        tried=tried, kept=state.kept + 1, failed=0 * failed,
+    )  # fmt: skip
     still = tuple(map(jnp.zeros_like, velocity))
-    tried = state.tried + 1
-    kept = State(
-        params, slope, velocity, log_loss, state.rate * UP, tried, state.kept + 1, 0 * tried
-    )
-    taken_back = state._replace(
-        velocity=still, rate=state.rate * DOWN, tried=tried, failed=state.failed + 1
-    )
-    return jax.tree.map(lambda a, b: jnp.where(fell, a, b), kept, taken_back)
+    halved = state._replace(velocity=still, rate=state.rate * DOWN, tried=tried, failed=failed)
+    turned = halved._replace(slope=_shortest(state.slope, slope), rate=state.first_rate)
+    taken_back = _where((state.rate < KINK) & jnp.isfinite(log_loss), turned, halved)
+    return _where(fell, kept, taken_back)
+
+
+def _where(condition: Any, a: State, b: State) -> State:
+    return jax.tree.map(lambda p, q: jnp.where(condition, p, q), a, b)
+
+
+def _shortest(a: Leaves, b: Leaves) -> Leaves:
+    """The shortest vector on the straight line from a to b."""
+    wide = [[leaf.astype(jnp.float64) for leaf in leaves] for leaves in (a, b)]
+    pairs = [(p, p - q) for p, q in zip(*wide, strict=True)]
+    square = sum(jnp.sum(d * d) for _, d in pairs)
+    share = sum(jnp.sum(p * d) for p, d in pairs) / jnp.where(square > 0, square, 1.0)
+    share = jnp.clip(share, 0.0, 1.0)
+    return tuple((p - share * d).astype(q.dtype) for (p, d), q in zip(pairs, a, strict=True))
 
 
 def _gathered(network: Network, params: Leaves, rest: Leaves, chunks: Any) -> Gathered:

@@ -3,12 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 import svmconv as sc
 from svmconv.training.evaluate import evaluate
 from svmconv.training.interrupted import Interrupted
 from svmconv.training.late import late_phase
-from svmconv.training.log_descent import PATIENCE, LogDescent
+from svmconv.training.log_descent import PATIENCE, LogDescent, _shortest
 from svmconv.training.network import opened
 from tests.training.networks import Convolutional, Dense, arrays, linear, same
 
@@ -65,6 +66,38 @@ def test_slope_is_that_of_the_loss_over_the_loss(scale):
     log_loss, (slope,) = log_loss_and_slope(module, problem, 16)
     assert log_loss == pytest.approx(np.log(float(value)), rel=1e-13)
     np.testing.assert_allclose(slope, np.asarray(grad / value), rtol=1e-12, atol=1e-13)
+
+
+class Kinked(nnx.Module):
+    """Logits -+x (p - 10 |q|) / 2: from q != 0 every step down the slope ends at q = 0."""
+
+    def __init__(self):
+        with jax.enable_x64(True):
+            self.p, self.q = nnx.Param(jnp.ones(())), nnx.Param(jnp.ones(()) / 7)
+            self.head = nnx.Linear(1, 2, use_bias=False, param_dtype="float64", rngs=nnx.Rngs(0))
+            self.head.kernel[...] = jnp.array([[-0.5, 0.5]])
+
+    def __call__(self, x):
+        features = x * (self.p[...] - 10.0 * jnp.abs(self.q[...]))
+        return self.head(features), {"penultimate": features}
+
+
+def test_a_kink_does_not_end_the_descent():
+    """log L = -p w as long as q = 0; with the head it falls for ever, along the kink."""
+    module = Kinked()
+    found = late_phase(module, TWO_POINTS, log_loss=-5.0, steps=2_000, momentum=0.5)
+    assert found.stopped == "log_loss"
+    assert abs(float(module.q[...])) < 0.02 * float(module.p[...])
+    assert (np.diff(found.log_loss) < 0).all()
+
+
+def test_the_shortest_slope_by_hand():
+    leaves = lambda *values: tuple(map(jnp.asarray, values))  # noqa: E731
+    with jax.enable_x64(True):
+        assert _shortest(leaves([1.0], 1.0), leaves([-1.0], 1.0)) == leaves([0.0], 1.0)
+        inside = leaves([1.0], 0.0)
+        assert _shortest(inside, leaves([3.0], 0.0)) == inside  # the nearer end
+        assert _shortest(inside, inside) == inside
 
 
 def test_one_step_by_hand():
