@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
+from jaxtyping import Float64
 from matplotlib.figure import Figure
 
 from svmconv import plots
@@ -57,9 +59,27 @@ def _panel(folder: Path, stage: str) -> plots.Panel:
     return plots.Panel(
         problem,
         MaxMargin.load(svm) if svm.exists() else None,
-        plots.grid(problem, lambda points: points @ w.T + b, resolution=400),
+        _logits(problem, w, b),
+        _retrained(folder, stage, problem),
         f"{folder.name}\n{STAGES[stage]}, ln L = {log_loss:.4g}",
     )
+
+
+def _retrained(folder: Path, stage: str, problem: Problem) -> xr.DataArray | None:
+    """Of the layer that simulations.frozen has trained from new weights, if it has."""
+    if not (folder / "frozen.nc").exists():
+        return None
+    found = load(folder / "frozen.nc")
+    if stage not in found.stage:
+        return None
+    layer = found.sel(stage=stage)
+    return _logits(problem, layer.w.to_numpy(), layer.b.to_numpy())
+
+
+def _logits(
+    problem: Problem, w: Float64[np.ndarray, "k 2"], b: Float64[np.ndarray, " k"]
+) -> xr.DataArray:
+    return plots.grid(problem, lambda points: points @ w.T + b, resolution=400)
 
 
 FIGURES: dict[str, Callable[[Path], Figure]] = {

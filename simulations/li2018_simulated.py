@@ -15,6 +15,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -171,8 +172,8 @@ def _trained(
     """The trained network and whether it diverged; then as it was at the last record before."""
 
     def go(module: MLP, steps: int, **watched: Any) -> Evaluation:
-        step = OPTIMIZERS[config.optimizer](config.rate)
-        return train(module, rows, step, epochs=steps, loss=config.loss, **watched).final
+        optimizer = _optimizer(config.optimizer, config.rate)
+        return train(module, rows, optimizer, epochs=steps, loss=config.loss, **watched).final
 
     module = network(config)
     start = evaluate(module, rows)
@@ -183,6 +184,11 @@ def _trained(
     except DivergedError:
         module, last = network(config), int(tracker.dataset.step[-1])
         return module, go(module, last) if last else start, True
+
+
+@cache  # programs are compiled for one optimizer: data sets share it
+def _optimizer(name: str, rate: float) -> optax.GradientTransformation:
+    return OPTIMIZERS[name](rate)
 
 
 def _finite_gaps(features: Any, labels: Any, weight: Any, bias: Any) -> xr.Dataset:

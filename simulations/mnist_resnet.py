@@ -59,7 +59,7 @@ _THOUSAND = replace(_SMALL, rows=1_000, batch=100)
 PRESETS = {
     "smoke": (replace(_SMALL, rows=200, batch=25),),
     "cpu": (
-        replace(_THOUSAND, late_steps=3_000),
+        *(replace(_THOUSAND, late_steps=3_000, seed=seed) for seed in (0, 1)),
         replace(_THOUSAND, penultimate="relu", late_steps=20),
         replace(_SMALL, optimizer="adam", rate=1e-3, batch=128, late_steps=20),
     ),

@@ -153,7 +153,7 @@ def _features(x: Any) -> Float64[np.ndarray, "n d"]:
         raise DataError(
             "x is not a rectangular array of numbers: give every row the same number of features"
         ) from None
-    if given.dtype.kind not in "biuf":
+    if given.dtype.kind not in "biuf" and given.dtype.name != "bfloat16":
         raise DataError(f"x must hold real numbers, got an array of dtype {given.dtype}")
     if given.ndim != 2:
         raise DataError(

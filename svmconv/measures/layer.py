@@ -75,8 +75,8 @@ def read(features: Any, labels: Any, weight: Any, bias: Any) -> Layer:
     problem = Problem(features, labels, name="features")
     w, b = _reduced(problem, *_checked(problem, weight, bias))
     kinds: tuple[Bias, ...] = ("none",) if bias is None else ("augmented", "free")
-    floating = np.issubdtype(features.dtype, np.floating)
-    eps = float(np.finfo(features.dtype if floating else np.float64).eps)
+    floating = jnp.issubdtype(features.dtype, jnp.floating)
+    eps = float(jnp.finfo(features.dtype if floating else np.float64).eps)
     with jax.enable_x64(True):
         given = w if bias is None else np.concatenate([w, b[..., None]], axis=-1)
         found = _evaluate(jnp.asarray(given), losses.rows_of(problem, kinds[0]))

@@ -17,7 +17,7 @@ from svmconv.plots.style import color, marker, styled
 from svmconv.problem import Bias, Problem
 
 Plane = Float64[np.ndarray, "m m"]
-LineStyle = Literal["-", "--", ":"]
+LineStyle = Literal["-", "--", ":", "-."]
 
 
 @runtime_checkable
@@ -63,6 +63,8 @@ class Panel(NamedTuple):
     """None where the rows are not separable, which the panel then says."""
     network: xr.DataArray | None = None
     """Logits as `grid` makes them."""
+    retrained: xr.DataArray | None = None
+    """Those of its last layer trained again from new weights."""
     title: str = ""
     """Instead of the problem's name."""
 
@@ -122,7 +124,7 @@ def planes(panels: Sequence[Sequence[Panel]], title: str = "") -> Figure:
 
 def _draw_panel(ax: Axes, panel: Panel) -> list[Line2D]:
     """Everything of one panel; what its legend names."""
-    problem, svm, network, title = panel
+    problem, svm, network, retrained, title = panel
     if svm is not None and svm.problem_id != problem.id:
         raise DataError(
             f"this SVM belongs to another problem ({svm.problem_id}) than {problem.name!r} "
@@ -136,8 +138,10 @@ def _draw_panel(ax: Axes, panel: Panel) -> list[Line2D]:
         handles += _draw_svm(ax, problem, svm)
         words = f"bias {svm.bias}, margin {svm.margin:.6g}"
     if network is not None:
-        _draw_boundary(ax, network, color(3), "--")
-        handles.append(Line2D([], [], color=color(3), linestyle="--", label="network boundary"))
+        handles.append(_draw_network(ax, network, color(3), "--", "network boundary"))
+    if retrained is not None:
+        label = "last layer retrained to the same loss"
+        handles.append(_draw_network(ax, retrained, color(4), "-.", label))
     ax.set(xlabel="feature 1", ylabel="feature 2", xlim=x1, ylim=x2, aspect="equal")
     ax.set_title(f"{title or problem.name}\n{words}")
     return handles
@@ -211,6 +215,11 @@ def _draw_svm(ax: Axes, problem: Problem, svm: ExactSVM) -> list[Line2D]:
         Line2D([], [], color="black", linestyle="-", label="exact SVM"),
         Line2D([], [], color="black", linestyle=":", label="its margins"),
     ]
+
+
+def _draw_network(ax: Axes, logits: xr.DataArray, look: str, line: LineStyle, label: str) -> Line2D:
+    _draw_boundary(ax, logits, look, line)
+    return Line2D([], [], color=look, linestyle=line, label=label)
 
 
 def _draw_boundary(ax: Axes, scores: xr.DataArray, look: str, line: LineStyle) -> None:

@@ -21,7 +21,7 @@ from svmconv.problem import Problem
 from svmconv.svm.solve import max_margin
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Measurement, Quantity
-from svmconv.theory.comparison import Descent, Setting, compare
+from svmconv.theory.comparison import Comparison, Descent, Setting, compare
 from svmconv.training.fit import features, fit
 
 SOURCE = "Li, Ding, Gao, arXiv 1808.05385, abstract; constants derived (docs/theory.md)"
@@ -58,12 +58,15 @@ FEATURES: dict[tuple[int, ...], partial[Problem]] = {c: partial(final, c) for c 
 def last_layer(setting: Setting, classes: tuple[int, ...]) -> Measurement:
     """Angle, margin, bias, loss constant and duals of the last layer against its exact SVM."""
     c = compare(setting)
+    return q.measured_case(c, constants_of(c), q.initial_svm(c, trained(classes)[0]))
+
+
+def constants_of(c: Comparison) -> tuple[Quantity, ...]:
+    """All that theory says of a last layer on frozen features."""
     found = (
         q.direction(c), q.classical_margin(c), q.intercept(c), q.scaled_gap(c), q.dual_error(c)
     )  # fmt: skip
-    if setting.clock == "time":
-        found += (q.loss_constant(c),)
-    return q.measured_case(c, found, q.initial_svm(c, trained(classes)[0]))
+    return found if c.setting.clock == "loss" else (*found, q.loss_constant(c))
 
 
 def classical(setting: Setting) -> Measurement:

@@ -64,6 +64,17 @@ def test_one_row_may_be_flat_or_not_and_its_bias_a_number():
     assert flat.gaps.equals(row.gaps)
 
 
+def test_bfloat16_is_read_as_the_numbers_it_holds():
+    import jax.numpy as jnp
+
+    svm = sc.max_margin(BLOBS, bias="augmented")
+    narrow = [jnp.asarray(given, jnp.bfloat16) for given in (BLOBS.x, svm.w, svm.b)]
+    wide = [np.asarray(array, np.float64) for array in narrow]
+    reports = [sc.audit(x, BLOBS.y, w, b) for x, w, b in (narrow, wide)]
+    assert reports[0].gaps.angle.equals(reports[1].gaps.angle)
+    assert 0 < float(reports[0].gaps.angle[0]) < 0.1
+
+
 def test_a_flax_layer_arrives_in_the_same_order():
     from flax import nnx
 
