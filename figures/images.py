@@ -27,27 +27,31 @@ TITLES = {
     "mnist_densenet": "DenseNet on MNIST 0, 1 and 2",
     "cifar_densenet": "DenseNet on CIFAR-10 airplanes and birds",
 }
+PRESETS = ("paper", "cpu", "smoke")
 STAGES = {"trained": "after training", "late": "after the late phase"}
 
 
 def planes(name: str, results: Path) -> Figure:
     """Two penultimate features: a column per run, after training above, after late phase below."""
-    folders = _runs(results / name)
-    return plots.planes(
-        [[_panel(folder, stage) for folder in folders] for stage in STAGES], TITLES[name]
-    )
+    preset, folders = _runs(results, name)
+    panels = [[_panel(folder, stage) for folder in folders] for stage in STAGES]
+    return plots.planes(panels, f"{TITLES[name]}, preset {preset}")
 
 
 def gaps(name: str, results: Path) -> Figure:
     """Angle, margin gap and bias gap of every run against its loss."""
-    return plots.training({f.name: load(f / "curves.nc") for f in _runs(results / name)})
+    preset, folders = _runs(results, name)
+    curves = {f.name: load(f / "curves.nc") for f in folders}
+    return plots.training(curves, title=f"{TITLES[name]}, preset {preset}")
 
 
-def _runs(folder: Path) -> list[Path]:
-    found = sorted(path.parent for path in folder.glob("[!.]*/curves.nc"))
-    if not found:
-        raise DataError(f"{folder} holds no run: run a simulation first")
-    return found
+def _runs(results: Path, name: str) -> tuple[str, list[Path]]:
+    """The first preset with runs, and their folders."""
+    for preset in PRESETS:
+        found = sorted((results / f"{name}-{preset}").glob("[!.]*/curves.nc"))
+        if found:
+            return preset, [path.parent for path in found]
+    raise DataError(f"{results / f'{name}-{PRESETS[-1]}'} holds no run: run a simulation first")
 
 
 def _panel(folder: Path, stage: str) -> plots.Panel:
@@ -61,7 +65,7 @@ def _panel(folder: Path, stage: str) -> plots.Panel:
         MaxMargin.load(svm) if svm.exists() else None,
         _logits(problem, w, b),
         _retrained(folder, stage, problem),
-        f"{folder.name}\n{STAGES[stage]}, ln L = {log_loss:.4g}",
+        f"{folder.name}, {problem.n:,} rows\n{STAGES[stage]}, ln L = {log_loss:.4g}",
     )
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from svmconv.errors import DataError, SvmconvError
-from svmconv.training.interrupted import Interrupted
 
 
 def arguments(name: str, presets: Mapping[str, Any], doc: str | None) -> argparse.ArgumentParser:
@@ -20,7 +19,7 @@ def arguments(name: str, presets: Mapping[str, Any], doc: str | None) -> argpars
         f"python -m simulations.{name}", description=(doc or "").partition("\n")[0]
     )
     parser.add_argument("--preset", choices=presets, default="smoke")
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="FOLDER")
     return parser
 
 
@@ -28,9 +27,12 @@ def finished(work: Callable[[], None]) -> int:
     """0 once `work` is done, else one sentence on standard error: 2, or 130 on Ctrl-C."""
     try:
         work()
-    except (SvmconvError, Interrupted) as error:
+    except SvmconvError as error:
         print(error, file=sys.stderr)
-        return 130 if isinstance(error, Interrupted) else 2
+        return 2
+    except KeyboardInterrupt as error:
+        print(error or "interrupted: nothing was written", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -53,13 +55,17 @@ def all_or_nothing(out: Path, names: Sequence[str]) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror
         raise DataError(f"{out} cannot be written ({reason}): choose another --out") from None
-    with staging as aside:
-        for name in names:
-            Path(aside, name).mkdir()
-        yield Path(aside)
-        check_new(out, names)  # another run may have ended meanwhile
-        for name in names:
-            Path(aside, name).rename(out / name)
+    try:
+        with staging as aside:
+            for name in names:
+                Path(aside, name).mkdir()
+            yield Path(aside)
+            check_new(out, names)  # another run may have ended meanwhile
+            for name in names:
+                Path(aside, name).rename(out / name)
+    except OSError as error:
+        reason = error.strerror
+        raise DataError(f"{out} could not be written ({reason}): free some space") from error
 
 
 def check_new(out: Path, names: Sequence[str]) -> None:

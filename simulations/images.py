@@ -4,10 +4,10 @@ A simulation is a `Config` with its data and network, presets of such configurat
 Every run trains with a published optimizer, then lowers log L in evaluation mode (the late phase);
 its last layer is compared with the exact SVM of its current features all along, and kept twice.
 
-    results/SIMULATION/RUN/curves.nc           gaps and everything else measured, over step
-    results/SIMULATION/RUN/trained.npz         x, y, w, b after training: `svmconv audit` reads it
-    results/SIMULATION/RUN/trained.svm.npz     the augmented SVM of x, y, if they are separable
-    results/SIMULATION/RUN/late.npz, late.svm.npz     the same after the late phase
+    SIMULATION-PRESET/RUN/curves.nc         gaps and everything else measured, over step
+    SIMULATION-PRESET/RUN/trained.npz       x, y, w, b after training: `svmconv audit` reads it
+    SIMULATION-PRESET/RUN/trained.svm.npz   the augmented SVM of x, y, if they are separable
+    SIMULATION-PRESET/RUN/late.npz, late.svm.npz   the same after the late phase
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ import numpy as np
 import optax
 import xarray as xr
 from flax import nnx
+from jaxtyping import Float64
 
 from simulations import command
 from svmconv.errors import CertificateError, DataError, NotSeparableError
 from svmconv.measures.last_layer import last_layer_gaps
 from svmconv.models import last_layer
 from svmconv.problem import Problem
-from svmconv.results import save
+from svmconv.results import load, save
 from svmconv.svm.solve import max_margin
 from svmconv.training.evaluate import CHUNK, Evaluation, evaluate
 from svmconv.training.late import late_phase
@@ -190,6 +191,32 @@ def write(found: xr.Dataset, folder: Path, config: Mapping[str, Any]) -> None:
         svm.save(folder / f"{stage}.svm.npz")
 
 
+def summary(curves: xr.Dataset) -> str:
+    """What came out, in three lines: gaps scatter, hence their range over the last e-folds."""
+    train, test = (curves[f"{split}_accuracy"].to_numpy() for split in ("train", "test"))
+    lines = [
+        f"  {stage}: ln L = {float(curves.log_loss_left[i]):.6g}, accuracy on training rows "
+        f"{train[i]:.4f}, on test rows {test[i]:.4f}"
+        for i, stage in enumerate(STAGES)
+    ]
+    depth = -curves.log_loss.to_numpy()
+    last = curves.isel(step=np.flatnonzero(depth >= depth[-1] / 2)).sel(against="augmented")
+    if not last.separable.all():
+        return "\n".join([*lines, "  features not separable at the end: no exact SVM"])
+    rho, angle = 1.0 - last.margin_gap.to_numpy(), last.angle.to_numpy()
+    return "\n".join(
+        [
+            *lines,
+            f"  over the last half of ln L: margin {_range(rho)} of the augmented SVM's, angle of "
+            f"(w, b) {_range(angle)} rad" + ", a class is one point" * bool(last.collapsed[-1]),
+        ]
+    )
+
+
+def _range(values: Float64[np.ndarray, " m"]) -> str:
+    return f"{np.median(values):.4g} [{values.min():.4g}, {values.max():.4g}]"
+
+
 def main(name: str, presets: Presets, doc: str | None, argv: Sequence[str] | None = None) -> int:
     """0 when the results are written, else one sentence on standard error: 2, or 130 on Ctrl-C."""
     parser = command.arguments(name, presets, doc)
@@ -206,7 +233,8 @@ def main(name: str, presets: Presets, doc: str | None, argv: Sequence[str] | Non
             raise DataError(
                 f"preset {chosen.preset} has no run {chosen.run}: choose another preset"
             )
-        for folder in simulate(configs, chosen.out / name, chosen.checkpoints):
-            print(folder, flush=True)
+        for folder in simulate(configs, chosen.out / f"{name}-{chosen.preset}", chosen.checkpoints):
+            print(folder)
+            print(summary(load(folder / "curves.nc")), flush=True)
 
     return command.finished(work)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from svmconv import losses
 from svmconv.dynamics import recording
 from svmconv.errors import DataError, DivergedError
+from svmconv.interruption import finishing
 from svmconv.optimizers import Optimizer
 from svmconv.problem import Bias, Loss, Problem, check_choice, check_problem
 from svmconv.progress import progress_bar
@@ -79,10 +80,11 @@ def descend(
                 try:
                     while step < stop:
                         count = min(block, stop - step)
-                        w, opt_state = _advance(
-                            w, opt_state, rows, jnp.asarray(count), optimizer, loss
-                        )
-                        w.block_until_ready()
+                        with finishing():
+                            w, opt_state = _advance(
+                                w, opt_state, rows, jnp.asarray(count), optimizer, loss
+                            )
+                            w.block_until_ready()
                         step += count
                         advance(step, "")
                     recorder.records.append(_observed(step, w, opt_state, rows, attrs))

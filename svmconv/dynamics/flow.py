@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Float64
 from svmconv import losses
 from svmconv.dynamics import recording
 from svmconv.errors import DataError, SvmconvError
+from svmconv.interruption import finishing
 from svmconv.problem import Bias, Loss, Problem, check_choice, check_problem
 from svmconv.progress import progress_bar
 from svmconv.svm.rows import SignedRows
@@ -98,7 +99,8 @@ def gradient_flow(
                 block = left[first : first + _BLOCK]
                 try:
                     clock = _scaled_clock(np.concatenate([at, block]), scale)
-                    vs = _solve(v, clock, rows, moving, rtol, loss)
+                    with finishing():
+                        vs = np.asarray(_solve(v, clock, rows, moving, rtol, loss))
                     recorder.records.append(_observed(block, vs, moving, rows, scale, loss))
                 except KeyboardInterrupt:
                     raise recording.Interrupted(recorder.dataset()) from None

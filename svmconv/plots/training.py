@@ -28,7 +28,9 @@ _SHALLOWEST = 0.1
 
 
 @styled
-def training(curves: Mapping[str, xr.Dataset], against: Bias = "augmented") -> Figure:
+def training(
+    curves: Mapping[str, xr.Dataset], against: Bias = "augmented", title: str = ""
+) -> Figure:
     """Angles, margin gap and bias gap against the loss, one colour per labelled run.
 
     `curves` are records of a Tracker of `last_layer_gaps`; `rho` is the margin as a share of the
@@ -48,6 +50,7 @@ def training(curves: Mapping[str, xr.Dataset], against: Bias = "augmented") -> F
         for number, curve in enumerate(shown.values()):
             _draw(ax, curve, name, number)
         _fit(ax)
+    figure.suptitle(title)
     tick_powers_of_ten(axes[-1], -1)
     axes[-1].set_xlabel("mean loss L  (axis: logarithm of ln 1/L)")
     figure.legend(handles=_legend(shown), loc="outside lower left", ncols=1)

@@ -13,7 +13,7 @@ from svmconv.measures.layer import read
 from svmconv.svm.solve import max_margin
 from svmconv.theory import joint, tolerances
 from svmconv.theory import quantities as q
-from svmconv.theory.claim import Case, Claim, Measurement, Quantity, worst
+from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity, worst
 from svmconv.theory.comparison import Comparison, Setting, compare
 from svmconv.theory.li2018 import FEATURES, SOURCE
 
@@ -30,14 +30,17 @@ def direction(depth: int, classes: tuple[int, int]) -> Measurement:
     )  # fmt: skip
     within = joint.bound_outside(run) / length[-1]
     turns = Quantity("angle", 0.0, float(away[-1]), within, tolerances.DIRECTION)
+    stays = joint.growth_outside(run, "sin(angle)", np.sin(away))
     # The margins of the support vectors differ by O(1), in a network at rest by ln |S| at most.
     spread = np.log(run.final.n) / run.depth_reached[-1] + 1.0 - np.cos(within)
-    margin = Quantity(
-        "margin / best", 1.0, 1.0 - float(run.at("margin_gap")[-1]), float(spread),
-        tolerances.JOINT,
-    )  # fmt: skip
-    control = q.refuted("1, the law of frozen features", grows, 1.0)
-    return joint.measured(run, (turns, margin, grows), control)
+    gap = float(run.at("margin_gap")[-1])
+    margin = Quantity("margin / best", 1.0, 1.0 - gap, float(spread), tolerances.JOINT)
+    # no layer is better than the best: a margin beyond it would be measured against a wrong SVM
+    certified = float(run.at("floor")[-1]) + 1e-12
+    beyond = Quantity("margin beyond the best", 0.0, max(-gap, 0.0), certified, tolerances.FLOW)
+    initial = joint.growth_outside(run, "sin(angle)", np.sin(run.at("angle_initial")))
+    control = Control("the class means of the initial features", (initial,))
+    return joint.measured(run, (turns, stays, margin, beyond, grows), control)
 
 
 def reinitialised(classes: tuple[int, ...]) -> Measurement:
@@ -94,9 +97,7 @@ def midpoint_of_frozen(classes: tuple[int, int]) -> Measurement:
     doubt = c.reach * (c.error + c.drift + c.floor) / gap
     predicted, found = positions
     right = Quantity("threshold in the gap", predicted, found, doubt, c.tolerance)
-    means = [c.problem.x[c.problem.index == k].mean(axis=0) for k in range(2)]
-    w = c.run.w.values[-1]
-    between = midpoint(read(c.problem.x, c.problem.y, w, -float(w @ (means[0] + means[1])) / 2))
+    between = joint.between_means(c.problem, c.run.w.values[-1])
     control = q.refuted("halfway between the class means", right, between)
     return q.measured_case(c, (right,), control)
 
@@ -104,13 +105,14 @@ def midpoint_of_frozen(classes: tuple[int, int]) -> Measurement:
 def midpoint_of_joint(classes: tuple[int, int]) -> Measurement:
     """Ten networks with biases, trained as a whole: each ends with its threshold in the middle."""
     ends = [joint.with_biases(classes, seed) for seed in SEEDS]
-    position, problem = max(ends, key=lambda end: abs(end[0] - 0.5))
+    farthest = max(ends, key=lambda end: abs(end.position - 0.5))
     # both classes' smallest margins are at least |log L| - ln N and at most |log L| + ln N
-    doubt = np.log(problem.n) / -joint.BIASED_LOG_LOSS
-    right = Quantity("threshold, of ten", 0.5, position, float(doubt), tolerances.JOINT)
-    control = q.refuted("at the edge of a class", right, 1.0)
+    doubt = np.log(farthest.final.n) / -joint.BIASED_LOG_LOSS
+    right = Quantity("threshold, of ten", 0.5, farthest.position, float(doubt), tolerances.JOINT)
+    means = max((end.between_means for end in ends), key=lambda position: abs(position - 0.5))
+    control = q.refuted("halfway between the class means, of ten", right, means)
     return Measurement(
-        problem=problem.name,
+        problem=farthest.final.name,
         bias="augmented",
         method="3 layers with biases trained on log L",
         log_t=(0.0, -joint.BIASED_LOG_LOSS),
@@ -137,7 +139,8 @@ CLAIMS = (
     Claim(
         "li2018-bias-midpoint",
         SOURCE,
-        "Training puts the threshold of two classes halfway between their closest rows.",
+        "Training puts the threshold of two classes halfway between their closest rows: on frozen "
+        "features by the bias, in a whole network by its weights as well, bias or not.",
         (
             Case(partial(midpoint_of_frozen, (3, 8))),
             Case(partial(midpoint_of_frozen, (1, 7))),

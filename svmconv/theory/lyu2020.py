@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from scipy.optimize import nnls
 
 from svmconv.theory import joint, tolerances
 from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity
@@ -34,23 +33,16 @@ def _largest_fall(run: joint.Joint, degree: int) -> Quantity:
 def kkt(depth: int, classes: tuple[int, int]) -> Measurement:
     """The last layer comes to the cone of its closest rows: w = sum alpha z, alpha >= 0.
 
-    What stays outside is part of w_out, so that the residual is at most |w_out| / |w|.
+    What stays outside is part of w_out: its share of w is at most |w_out| / |w|, and falls as that.
     """
     run = joint.joint(depth, classes)
-    bar = joint.bound_outside(run) / run.at("norm")[-1]
-    z = run.final.signs[:, None] * run.final.x
-    margins = z @ run.w
-    # e^-q is a row's weight in the gradient: beyond ln N more than the closest it does not count
-    close = margins <= margins.min() + 2.0 * np.log(run.final.n)
-    one = Control("one class alone", (_residual(run, z[close & (run.final.signs > 0)], bar),))
-    return joint.measured(run, (_residual(run, z[close], bar),), one)
-
-
-def _residual(run: joint.Joint, rows: np.ndarray, bar: float) -> Quantity:
-    """Distance of w / |w| from the cone of some rows."""
-    w = run.w / np.linalg.norm(run.w)
-    distance = float(nnls((rows / np.linalg.norm(rows, axis=1)[:, None]).T, w)[1])
-    return Quantity("distance from the cone", 0.0, distance, float(bar), tolerances.DIRECTION)
+    bar, share = joint.bound_outside(run) / run.at("norm")[-1], run.at("cone")
+    near = Quantity(
+        "distance from the cone", 0.0, float(share[-1]), float(bar), tolerances.DIRECTION
+    )  # fmt: skip
+    initial = joint.growth_outside(run, "distance", run.at("cone_initial"))
+    control = Control("the class means of the initial features", (initial,))
+    return joint.measured(run, (near, joint.growth_outside(run, "distance", share)), control)
 
 
 CLAIMS = (

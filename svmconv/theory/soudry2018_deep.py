@@ -28,6 +28,8 @@ LEAK = 0.01
 LOG_LOSS = -100.0
 """Where the first layer is left to its linear features; that no unit switches after is checked."""
 STEPS = 20_000
+LINEAR = 1e-12
+"""Relative: a few dozen roundings of <W, phi(x)>."""
 
 
 class Frozen(nnx.Variable):
@@ -60,6 +62,8 @@ class Linearised:
     kernel: Float64[np.ndarray, "d h"]
     features: Problem
     initial: Problem
+    nonlinear: float
+    """Largest |<W, phi(x)> - f(x)| at the end, as a share of the largest |f(x)|."""
 
     def switched(self, weights: Float64[np.ndarray, "t dh"]) -> int:
         """Rows and units on another side than at the start, over all recorded weights."""
@@ -82,8 +86,12 @@ def trained(n: int, d: int, hidden: int, seed: int) -> Linearised:
 
     initial = linear("initial first-layer features")
     late_phase(module, rows, log_loss=LOG_LOSS, steps=STEPS)
-    final = linear("first-layer features")
-    return Linearised(rows.x, np.asarray(module.kernel[...]), final, initial)
+    final, kernel = linear("first-layer features"), np.asarray(module.kernel[...])
+    with jax.enable_x64(True):
+        logits = np.asarray(module(jnp.asarray(rows.x))[0])
+    output = logits[:, 1] - logits[:, 0]
+    off = np.abs(final.x @ kernel.ravel() - output).max() / np.abs(output).max()
+    return Linearised(rows.x, kernel, final, initial, float(off))
 
 
 def first_layer(n: int, d: int, hidden: int, seed: int) -> Measurement:
@@ -91,7 +99,15 @@ def first_layer(n: int, d: int, hidden: int, seed: int) -> Measurement:
     run = trained(n, d, hidden, seed)
     c = compare(Setting(lambda: run.features, init=run.kernel.ravel))
     switched = Quantity("units that switched", 0.0, float(run.switched(c.weights)), 0.25, 0.5)
-    found = (switched, q.direction(c), q.scaled_gap(c), q.loss_constant(c), q.scaled_loss(c))
+    linear = Quantity("<W, phi> / f - 1", 0.0, run.nonlinear, LINEAR, LINEAR)
+    found = (
+        linear,
+        switched,
+        q.direction(c),
+        q.scaled_gap(c),
+        q.loss_constant(c),
+        q.scaled_loss(c),
+    )
     return q.measured_case(c, found, q.initial_svm(c, run.initial))
 
 

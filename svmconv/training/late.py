@@ -19,6 +19,7 @@ from flax import nnx
 from jaxtyping import Float64, Int64
 
 from svmconv.errors import DataError, DivergedError
+from svmconv.interruption import finishing
 from svmconv.problem import Problem, check_problem
 from svmconv.progress import progress_bar
 from svmconv.training import checkpoint
@@ -81,10 +82,11 @@ def late_phase(
     not finite to begin with, Interrupted on Ctrl-C; the module then holds the last finished block.
     """
     check_problem(problem)
-    if not (0 <= momentum < 1 and 0 < rate < np.inf and steps > 0 and chunk >= 1):
+    whole = steps == np.inf or steps == int(steps)
+    if not (0 <= momentum < 1 and 0 < rate < np.inf and steps > 0 and whole and chunk >= 1):
         raise DataError(
-            "late_phase needs 0 <= momentum < 1, rate > 0, steps > 0 and chunk >= 1, got "
-            f"momentum={momentum}, rate={rate}, steps={steps}, chunk={chunk}"
+            "late_phase needs 0 <= momentum < 1, rate > 0, a whole number of steps and chunk >= 1, "
+            f"got momentum={momentum}, rate={rate}, steps={steps}, chunk={chunk}"
         )
     if not (np.isfinite(log_loss) or np.isfinite(steps)):
         raise DataError("the late phase never ends by itself: give log_loss=, steps= or both")
@@ -95,7 +97,8 @@ def late_phase(
         kept = checkpoint.Checkpoints(
             checkpoints, "late phase", settings, descent.program, taken.params + taken.rest
         )
-        run = _Run(problem, taken, descent, rate, tracker, kept)
+        with finishing():
+            run = _Run(problem, taken, descent, rate, tracker, kept)
         with progress_bar(f"{type(module).__name__} on {problem.name}", 1.0) as show:
             try:
                 while not (stopped := run.stopped(log_loss, steps)):
@@ -163,8 +166,9 @@ class _Run:
         due = 1.0 - GROWTH * (1.0 + max(0.0, -self.history["log_loss"][-1]))
         count = int(min(self.count, steps - self.tried))
         before, clock = self.tried, time.perf_counter()
-        self.state: State = self.descent.advance(self.state, count, max(due, log_loss))
-        self.state.log_loss.block_until_ready()
+        with finishing():
+            self.state: State = self.descent.advance(self.state, count, max(due, log_loss))
+            self.state.log_loss.block_until_ready()
         seconds = time.perf_counter() - clock
         self.speed = (self.tried - before) * self.problem.n / seconds
         if self.tried - before == count:  # not cut short: a fair measure of time
@@ -198,7 +202,8 @@ class _Run:
     def progress(self, log_loss: float, steps: float) -> tuple[float, str]:
         """Share of the way, and a few words."""
         words = f"log-loss {self.log_loss:.6g}, {self.speed:.0f} images/s"
-        return max(self.tried / steps, self.log_loss / log_loss), words
+        deep = self.log_loss / log_loss if log_loss < 0 else 0.0
+        return max(self.tried / steps, deep), words
 
     def arrays(self) -> checkpoint.Arrays:
         """All that a continuation needs."""

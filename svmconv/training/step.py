@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Float64
 
+from svmconv.interruption import finishing
 from svmconv.losses import log_loss as log_mean_loss
 from svmconv.training.network import Leaves, Network, Opened, Rows, loops_on_device, split_batch
 from svmconv.training.objectives import Objective, logit_margins
@@ -54,7 +55,7 @@ class Stepper:
         seen, weights, index = [], [], 0
         for places in self._batches(epoch):
             state, values = self.run(state, self.rows, places, self.seed, epoch, index)
-            seen.append(np.asarray(values))
+            seen.append(values)
             weights += [1.0 if self.full else places.shape[1] / len(self.rows.x)] * len(values)
             index += len(values)
         log_losses, objectives = np.concatenate(seen).T
@@ -91,10 +92,15 @@ def _programs(
         state: Leaves, rows: Rows, batches: Any, seed: int, epoch: int, index: int
     ) -> tuple[Leaves, Float64[np.ndarray, "steps 2"]]:
         values = []
-        for i, places in enumerate(batches, index):
-            state, value = jitted(state, rows, places, seed, epoch, i)
-            values.append(value)
-        return state, np.stack(values)
+        try:
+            for i, places in enumerate(batches, index):
+                with finishing():
+                    state, value = jitted(state, rows, places, seed, epoch, i)
+                values.append(value)
+            return state, np.stack(values)
+        except KeyboardInterrupt:
+            jax.block_until_ready(state)  # steps that are under way
+            raise
 
     def scanned(
         state: Leaves, rows: Rows, batches: Array, seed: Any, epoch: Any, index: Any
@@ -102,7 +108,14 @@ def _programs(
         numbered = batches, index + jnp.arange(len(batches))
         return jax.lax.scan(lambda s, b: step(s, rows, b[0], seed, epoch, b[1]), state, numbered)
 
-    return jitted, looped, jax.jit(scanned, donate_argnums=0)
+    program = jax.jit(scanned, donate_argnums=0)
+
+    def finished(*given: Any) -> tuple[Leaves, Float64[np.ndarray, "steps 2"]]:
+        with finishing():
+            state, values = program(*given)
+            return state, np.asarray(values)
+
+    return jitted, looped, finished
 
 
 def _step(

@@ -69,6 +69,7 @@ def approaching(config, checkpoints=None):
             "b": (("stage", "class"), np.stack([zero, zero])),
             "log_loss_left": ("stage", [-1.0, -32.0]),
             "train_accuracy": ("stage", [1.0, 1.0]),
+            "test_accuracy": ("stage", [1.0, 0.5]),
         },
         {"stage": list(images.STAGES)},
     )
@@ -83,7 +84,7 @@ def results(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(images, "run", approaching)
         assert images.main("mnist_resnet", PRESETS, "Digits.", ["--out", str(out)]) == 0
-    return out / "mnist_resnet"
+    return out / "mnist_resnet-smoke"
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +195,7 @@ def test_a_failed_run_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(images, "run", fail)
     assert images.main("digits", PRESETS, None, ["--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "out of digits\n"
-    assert list((tmp_path / "digits").iterdir()) == []
+    assert list((tmp_path / "digits-smoke").iterdir()) == []
 
 
 def test_a_run_of_another_preset_is_one_sentence(tmp_path, capsys):

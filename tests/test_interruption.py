@@ -1,0 +1,46 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from svmconv.interruption import finishing
+
+
+def test_ctrl_c_waits_for_the_end_of_the_block():
+    done = []
+
+    def work():
+        with finishing():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("the rest of the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_without_ctrl_c_nothing_happens():
+    with finishing():
+        pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_error_inside_is_raised_and_ctrl_c_works_again():
+    with pytest.raises(ValueError, match="inside"), finishing():
+        raise ValueError("inside")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_thread_may_use_it():
+    ran = []
+
+    def work():
+        with finishing():
+            ran.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert ran
