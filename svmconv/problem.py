@@ -146,10 +146,32 @@ def check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
         raise DataError(f"unknown {what} {value!r}: choose one of {', '.join(choices)}")
 
 
+def check_counts(least: int, **counts: Any) -> None:
+    """Raise DataError unless every argument is an integer of at least `least`."""
+    for name, value in counts.items():
+        integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not integer or value < least:
+            raise DataError(f"{name} must be an integer of at least {least}, got {value!r}")
+
+
+def readable(name: str, given: Any) -> np.ndarray:
+    """As an array. DataError where that cannot be, as with torch tensors that know a gradient."""
+    try:
+        return np.asarray(given)
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{name} cannot be read as an array ({reason}): give numbers in main memory, of a "
+            "tensor .detach().cpu().numpy()"
+        ) from None
+
+
 def _features(x: Any) -> Float64[np.ndarray, "n d"]:
     try:
-        given = np.asarray(x)
-    except ValueError:
+        given = readable("x", x)
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(
             "x is not a rectangular array of numbers: give every row the same number of features"
         ) from None
@@ -183,8 +205,10 @@ def _features(x: Any) -> Float64[np.ndarray, "n d"]:
 
 def _labels(y: Any, n: int) -> np.ndarray:
     try:
-        labels = np.array(y)
+        labels = np.array(readable("y", y))
     except ValueError as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"y is not a flat list of labels ({error})") from None
     if labels.dtype.kind == "O" and labels.ndim == 1 and all(isinstance(v, str) for v in labels):
         labels = labels.astype(str)

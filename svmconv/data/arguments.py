@@ -7,19 +7,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from svmconv.errors import DataError
 
 _ALWAYS_NAMED = {"n", "d", "n_support", "seed"}
-
-
-def check_counts(least: int, **counts: Any) -> None:
-    """Raise DataError unless every argument is an integer of at least `least`."""
-    for name, value in counts.items():
-        integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not integer or value < least:
-            raise DataError(f"{name} must be an integer of at least {least}, got {value!r}")
 
 
 def check_positive(**numbers: float) -> None:

@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from svmconv.data import cifar, idx
-from svmconv.data.arguments import check_counts, chosen_of_ten
+from svmconv.data.arguments import chosen_of_ten
 from svmconv.errors import DataError
-from svmconv.problem import Problem, check_choice
+from svmconv.problem import Problem, check_choice, check_counts
 
 
 def mnist(

@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from svmconv.data.arguments import check_counts, check_positive, telling_name
+from svmconv.data.arguments import check_positive, telling_name
 from svmconv.errors import DataError
-from svmconv.problem import Problem, Truth
+from svmconv.problem import Problem, Truth, check_counts
 
 
 def planted(

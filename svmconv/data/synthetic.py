@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from svmconv.data.arguments import check_counts, check_positive, telling_name
+from svmconv.data.arguments import check_positive, telling_name
 from svmconv.errors import DataError
-from svmconv.problem import Problem
+from svmconv.problem import Problem, check_counts
 
 Points = Float64[np.ndarray, "n 2"]
 

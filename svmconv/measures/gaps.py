@@ -29,9 +29,9 @@ def gaps(trajectory: xr.Dataset, svm: MaxMargin) -> xr.Dataset:
     flat, flat_w = (v.reshape(len(v), -1) for v in (whole, w))
     target, target_w = svm.w_aug.ravel(), svm.w.ravel()
     norm, norm_w = length(flat), length(flat_w)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        margin_gap = (svm.margin - trajectory.margin.values / norm) / svm.margin
-        bias = (b.T / norm_w).T - svm.b / length(target_w)
+    over, over_w = (np.where(size > 0, size, np.nan) for size in (norm, norm_w))
+    margin_gap = (svm.margin - trajectory.margin.values / over) / svm.margin
+    bias = (b.T / over_w).T - svm.b / length(target_w)
     variables: dict[str, Any] = {
         "angle": angle(flat, target),
         "direction_gap": direction_gap(flat, target),

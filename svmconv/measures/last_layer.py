@@ -1,7 +1,7 @@
 """A last layer against the exact SVMs of its own current features: one record of a training run.
 
-Never an exception for what training passes through: features that nothing separates, or that are
-too close to it for float64, have gaps of nan and say why.
+Features that nothing separates, or that are too close to it for float64, are no exception: they
+have gaps of nan and say why. Features that are not finite are one: training has diverged.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Float64
 from svmconv import losses
 from svmconv.errors import DataError
 from svmconv.geometry import angle, centre, length
-from svmconv.problem import Bias, Problem
+from svmconv.problem import Bias, Problem, readable
 
 
 class Layer(NamedTuple):
@@ -71,8 +71,7 @@ class Layer(NamedTuple):
 
 def read(features: Any, labels: Any, weight: Any, bias: Any) -> Layer:
     """A last layer from arrays of any framework, shapes as in sc.audit. Raises DataError."""
-    features = np.asarray(features)
-    problem = Problem(features, labels, name="features")
+    problem, features = Problem(features, labels, name="features"), np.asarray(features)
     w, b = _reduced(problem, *_checked(problem, weight, bias))
     kinds: tuple[Bias, ...] = ("none",) if bias is None else ("augmented", "free")
     floating = jnp.issubdtype(features.dtype, jnp.floating)
@@ -141,11 +140,8 @@ def _checked(
     problem: Problem, weight: Any, bias: Any
 ) -> tuple[Float64[np.ndarray, "k d"], Float64[np.ndarray, " k"]]:
     """(weight, bias) as (R, d) and (R,), R = K, or 1 for two classes. Raises DataError."""
-    try:
-        w = np.atleast_2d(np.asarray(weight, dtype=np.float64))
-        b = np.zeros(len(w)) if bias is None else np.atleast_1d(np.asarray(bias, np.float64))
-    except (TypeError, ValueError):
-        raise DataError("weight and bias must be arrays of numbers") from None
+    w = np.atleast_2d(_real("weight", weight))
+    b = np.zeros(len(w)) if bias is None else np.atleast_1d(_real("bias", bias))
     k, d = problem.n_classes, problem.d
     shapes = [(k, d)] + ([(1, d)] if problem.binary else [])
     if w.shape not in shapes:
@@ -159,6 +155,18 @@ def _checked(
     if not (np.isfinite(w).all() and np.isfinite(b).all()):
         raise DataError("weight or bias has NaN or infinite values: give a trained, finite layer")
     return w, b
+
+
+def _real(name: str, given: Any) -> Float64[np.ndarray, "..."]:
+    try:
+        array = readable(name, given)
+        if array.dtype.kind == "c":
+            raise DataError(f"{name} is complex: give real numbers")
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{name} must be an array of numbers") from None
 
 
 def _reduced(

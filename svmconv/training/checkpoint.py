@@ -60,6 +60,8 @@ class Checkpoints:
         """
         if self.folder is None or not self.folder.exists():
             return None
+        if not self.folder.is_dir():
+            raise DataError(f"{self.folder} is a file: name a folder for checkpoints")
         for entry in self.folder.glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(entry)
         found = self._entries()
@@ -70,7 +72,7 @@ class Checkpoints:
             theirs = json.loads(arrays.pop("identity").tobytes())
         except (OSError, ValueError, KeyError) as error:
             raise DataError(
-                f"{found[-1]} is not a checkpoint of svmconv: choose another folder"
+                f"{found[-1]} is not a checkpoint of svmconv: remove it or choose another folder"
             ) from error
         for key, value in self.identity.items():
             if theirs.get(key) != value:

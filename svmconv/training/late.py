@@ -27,7 +27,7 @@ from svmconv.training.evaluate import CHUNK, Evaluation, Evaluator
 from svmconv.training.interrupted import Interrupted
 from svmconv.training.log_descent import PATIENCE, LogDescent, State
 from svmconv.training.network import Leaves, Opened, on_device, opened
-from svmconv.training.tracker import Tracker
+from svmconv.training.tracker import Tracker, check_tracker
 
 GROWTH = 1.1
 """A record is due where 1 - log_loss has grown by this factor."""
@@ -82,6 +82,7 @@ def late_phase(
     not finite to begin with, Interrupted on Ctrl-C; the module then holds the last finished block.
     """
     check_problem(problem)
+    check_tracker(tracker)
     whole = steps == np.inf or steps == int(steps)
     if not (0 <= momentum < 1 and 0 < rate < np.inf and steps > 0 and whole and chunk >= 1):
         raise DataError(

@@ -76,9 +76,11 @@ class Opened(NamedTuple):
 def opened(module: nnx.Module, problem: Problem, *, training: bool) -> Opened:
     """Take a module apart, in training or evaluation mode, its arrays on every device.
 
-    The module is left as it was. Raises DataError unless it has parameters and gives one logit per
-    row and class.
+    The module is left as it was. Raises DataError unless it has parameters, takes the rows, and
+    returns one logit per row and class and hidden activations, "penultimate" among them.
     """
+    if not isinstance(module, nnx.Module):
+        raise DataError(f"expected a Flax nnx module, got a {type(module).__name__}")
     copy = nnx.clone(module)
     copy.train() if training else copy.eval()
     graph, *states = nnx.split(copy, nnx.Param, ...)
@@ -87,7 +89,22 @@ def opened(module: nnx.Module, problem: Problem, *, training: bool) -> Opened:
     if not params:
         raise DataError(f"{type(module).__name__} has no parameters: there is nothing to train")
     x = jax.ShapeDtypeStruct(problem.x.shape, params[0].dtype)
-    shape = jax.eval_shape(network, params, rest, x)[0].shape
+    try:
+        logits, hidden, _ = jax.eval_shape(network, params, rest, x)
+        shape, kept = logits.shape, "penultimate" in hidden
+    except DataError:
+        raise
+    except (AttributeError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{type(module).__name__} does not turn rows of {problem.d} features into (logits, "
+            f"hidden activations): {reason}"
+        ) from error
+    if not kept:
+        raise DataError(
+            f'{type(module).__name__} returns no hidden activation named "penultimate": the input '
+            "of its last layer belongs there"
+        )
     if shape != (problem.n, problem.n_classes):
         raise DataError(
             f"the network gives logits of shape {shape} for {problem.n} rows of "

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from svmconv.errors import DataError
+from svmconv.problem import check_counts
 
 GROWTH = 1.125
 """at="log": a run to a log-loss of -1000, or of a million steps, leaves about a hundred records."""
@@ -42,6 +43,8 @@ class Tracker:
         at: Any = "log",
         records: xr.Dataset | None = None,
     ) -> None:
+        if not callable(measure):
+            raise DataError(f"measure must be a function of a last layer, got {measure!r}")
         self.measure = measure
         self.at: Literal["log"] | int | tuple[int, ...] = _checked(at)
         self._parts: list[xr.Dataset] = []
@@ -75,13 +78,14 @@ class Tracker:
             return not self._parts or step // self.at > self._last // self.at
         if self.at != "log":
             return any(self._last < s <= step for s in self.at)
-        deep = 1.0 - float(log_loss) >= GROWTH * (1.0 + self._deepest)
+        deep = 1.0 - _number(log_loss) >= GROWTH * (1.0 + self._deepest)
         return not self._parts or deep or 1 + step >= GROWTH * (1 + self._last)
 
     def record(
         self, step: int, log_loss: Any, features: Any, labels: Any, weight: Any, bias: Any
     ) -> None:
         """Measure now, due or not: the last step of a run, say. As `update`."""
+        check_counts(0, step=step)
         if step <= self._last:
             raise DataError(
                 f"step {step} was recorded before (the last record is of step {self._last}): "
@@ -90,7 +94,9 @@ class Tracker:
         given = features() if callable(features) else features
         x, y, w = (np.asarray(v) for v in (given, labels, weight))
         found = self.measure(x, y, w, None if bias is None else np.asarray(bias))
-        self._append(_one_record(int(step), float(log_loss), found))
+        if not isinstance(found, Mapping):
+            raise DataError(f"measure returned a {type(found).__name__}: a dict or xarray Dataset")
+        self._append(_one_record(int(step), _number(log_loss), found))
 
     @property
     def dataset(self) -> xr.Dataset:
@@ -112,6 +118,19 @@ class Tracker:
         self._parts.append(part)
         self._last = _steps(part)[-1]
         self._deepest = max(self._deepest, -float(part.log_loss.min()))
+
+
+def check_tracker(tracker: object) -> None:
+    """DataError unless it is a Tracker or None."""
+    if not isinstance(tracker, Tracker | None):
+        raise DataError(f"tracker must be a Tracker: sc.Tracker(measure), got {tracker!r}")
+
+
+def _number(log_loss: Any) -> float:
+    try:
+        return float(log_loss)
+    except (TypeError, ValueError):
+        raise DataError(f"log_loss must be a number, got {log_loss!r}") from None
 
 
 def _checked(at: Any) -> Literal["log"] | int | tuple[int, ...]:
@@ -169,6 +188,7 @@ def _check_alike(first: xr.Dataset, part: xr.Dataset) -> None:
 
 def _steps(records: xr.Dataset) -> list[int]:
     """The recorded steps; DataError on anything but records."""
-    if "step" not in records.coords or "log_loss" not in records:
+    held = {"step", "log_loss"} & set(records.variables if isinstance(records, xr.Dataset) else ())
+    if len(held) < 2:
         raise DataError("records has no step and log_loss: pass the dataset of an earlier Tracker")
     return records.step.values.tolist()

@@ -13,7 +13,7 @@ from flax import nnx
 from jaxtyping import Float64, Int64
 
 from svmconv.errors import DataError, DivergedError
-from svmconv.problem import Problem, check_choice, check_problem
+from svmconv.problem import Problem, check_choice, check_counts, check_problem
 from svmconv.progress import progress_bar
 from svmconv.training import checkpoint
 from svmconv.training.evaluate import Evaluation, Evaluator
@@ -21,7 +21,7 @@ from svmconv.training.interrupted import Interrupted
 from svmconv.training.network import Leaves, Opened, on_device, opened, replicated
 from svmconv.training.objectives import OBJECTIVES, ObjectiveName
 from svmconv.training.step import Augment, Stepper
-from svmconv.training.tracker import Tracker
+from svmconv.training.tracker import Tracker, check_tracker
 
 GROWTH = 1.25
 """All rows are evaluated, and a checkpoint is due, where 1 - log_loss has grown by this factor."""
@@ -75,12 +75,14 @@ def train(
     """
     check_problem(problem)
     check_choice("loss", loss, get_args(ObjectiveName))
+    check_counts(0, seed=seed)
+    check_counts(1, epochs=epochs, **({} if batch is None else {"batch": batch}))
+    check_tracker(tracker)
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise DataError(f"optimizer must be one of optax, such as adam(1e-3), got {optimizer!r}")
     size = problem.n if batch is None else batch
-    if epochs < 1 or not 1 <= size <= problem.n:
-        raise DataError(
-            f"train needs at least one epoch and batches of 1 to {problem.n} rows, got "
-            f"epochs={epochs}, batch={batch}"
-        )
+    if size > problem.n:
+        raise DataError(f"batch={batch}, but there are {problem.n} rows: give at most as many")
     with jax.enable_x64(True):
         taken = opened(module, problem, training=True)
         rows = on_device(problem, taken.dtype)

@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from svmconv.data.arguments import check_counts, check_positive
+from svmconv.data.arguments import check_positive
 from svmconv.errors import DataError
+from svmconv.problem import check_counts
 
 
 @pytest.mark.parametrize("value", [3, np.int32(3), 10**9])

@@ -64,6 +64,21 @@ def test_one_row_may_be_flat_or_not_and_its_bias_a_number():
     assert flat.gaps.equals(row.gaps)
 
 
+class Tensor:
+    """Reads as torch's tensors do that know a gradient."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_what_numpy_cannot_read_is_named_with_a_way_out(place):
+    given = [BLOBS.x, BLOBS.y, np.ones((1, 2)), 0.0]
+    given[place] = Tensor()
+    with pytest.raises(sc.DataError, match=r"(x|y|weight|bias) cannot .*detach\(\).cpu\(\).numpy"):
+        sc.audit(*given)
+
+
 def test_bfloat16_is_read_as_the_numbers_it_holds():
     import jax.numpy as jnp
 
@@ -138,8 +153,9 @@ def test_a_layer_too_good_for_exp_still_has_a_loss():
         (np.ones((3, 2)), [0.0, np.inf, 0.0], "NaN or infinite"),
         (np.zeros((3, 2)), np.ones(3), "zero, or the same for all"),
         (np.full((3, 2), 0.1), np.zeros(3), "no direction"),
-        ([["a", "b"]] * 3, np.zeros(3), "arrays of numbers"),
-        ([[1.0, 2.0], [1.0]], np.zeros(3), "arrays of numbers"),
+        ([["a", "b"]] * 3, np.zeros(3), "weight must be an array of numbers"),
+        ([[1.0, 2.0], [1.0]], np.zeros(3), "weight must be an array of numbers"),
+        (np.ones((3, 2)) * 1j, np.zeros(3), "weight is complex"),
         (np.ones((1, 3, 2)), np.zeros(3), "weight must have shape"),
     ],
 )

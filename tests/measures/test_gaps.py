@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import svmconv as sc
+from svmconv.measures.last_layer import last_layer_gaps
 from tests.measures.runs import trajectory
 
 EPS = np.finfo(float).eps
@@ -126,6 +127,12 @@ def test_zero_weights_have_no_direction():
         for name in ("angle", "direction_gap", "margin_gap", "bias_gap"):
             assert np.isnan(found[name]).all(), name
         assert float(found.norm[0]) == 0.0
+
+
+def test_an_intercept_alone_has_no_direction_either():
+    found = last_layer_gaps(TWO.x, TWO.y, np.zeros((2, 2)), np.array([-1.0, 1.0]))
+    for name in ("angle", "margin_gap", "bias_gap"):
+        assert np.isnan(found[name].sel(against="free")), name
 
 
 def test_floor_is_what_the_certificate_leaves():

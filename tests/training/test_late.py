@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -228,6 +230,11 @@ def test_impossible_requests():
     module = linear([[0.0, 0.0]])
     with pytest.raises(sc.DataError, match="never ends by itself"):
         late_phase(module, TWO_POINTS)
+    with pytest.raises(sc.DataError, match="a whole number of steps"):
+        late_phase(module, TWO_POINTS, steps=2.5)
+    with pytest.raises(sc.DataError, match="tracker must be a Tracker"):
+        inspect.unwrap(late_phase)(module, TWO_POINTS, steps=1, tracker="angle")
+    assert late_phase(module, TWO_POINTS, log_loss=0.0, steps=1).stopped == "log_loss"
     with pytest.raises(sc.DataError, match="0 <= momentum < 1"):
         late_phase(module, TWO_POINTS, steps=1, momentum=1.0)
     with pytest.raises(sc.DataError, match="needs 3 outputs"):

@@ -215,3 +215,13 @@ def test_a_killed_run_goes_on_with_the_same_records(tmp_path, measure, at, check
 
 def test_the_public_name():
     assert sc.Tracker is Tracker
+
+
+def test_a_wrong_measure_or_number_is_one_sentence():
+    with pytest.raises(sc.DataError, match="measure returned a float"):
+        sc.Tracker(lambda *layer: 0.5).update(0, -1.0, *LAYER)
+    with pytest.raises(sc.DataError, match="log_loss must be a number, got None"):
+        sc.Tracker(lambda *layer: {}).update(0, None, *LAYER)
+
+
+LAYER = [[1.0]], [0], [[1.0]], None

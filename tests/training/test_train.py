@@ -1,3 +1,4 @@
+import inspect
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 import svmconv as sc
 from svmconv.measures.last_layer import last_layer_gaps
@@ -146,16 +148,55 @@ def test_seeds_of_one_architecture_share_a_compiled_step():
     assert _programs.cache_info().hits == hits + 1
 
 
+UNCHECKED = inspect.unwrap(train)
+"""As users call it, who have no type checker at run time."""
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"epochs": 0}, "at least one epoch and batches of 1 to 2 rows"),
-        ({"batch": 3}, "batches of 1 to 2 rows, got epochs=1, batch=3"),
+        ({"epochs": 0}, "epochs must be an integer of at least 1"),
+        ({"epochs": 1.5}, "epochs must be an integer"),
+        ({"batch": 3}, "batch=3, but there are 2 rows"),
+        ({"batch": 2.0}, "batch must be an integer"),
+        ({"seed": "a"}, "seed must be an integer"),
+        ({"tracker": last_layer_gaps}, r"tracker must be a Tracker: sc.Tracker\(measure\)"),
     ],
 )
 def test_impossible_requests(wrong, sentence):
     with pytest.raises(sc.DataError, match=sentence):
-        train(linear([[0.0, 0.0]]), TWO_POINTS, SGD, **({"epochs": 1} | wrong))
+        UNCHECKED(linear([[0.0, 0.0]]), TWO_POINTS, SGD, **({"epochs": 1} | wrong))
+
+
+def test_an_optimizer_is_one_of_optax():
+    with pytest.raises(sc.DataError, match="optimizer must be one of optax"):
+        UNCHECKED(linear([[0.0, 0.0]]), TWO_POINTS, 0.1, epochs=1)
+
+
+class Bare(nnx.Module):
+    """Returns what it is told to."""
+
+    def __init__(self, hidden):
+        self.p, self.hidden = nnx.Param(jnp.zeros(())), hidden
+
+    def __call__(self, x):
+        logits = x * self.p + jnp.zeros((1, 2))
+        return logits if self.hidden is None else (logits, {self.hidden: x})
+
+
+@pytest.mark.parametrize(
+    ("module", "sentence"),
+    [
+        (Bare(None), r"Bare does not turn rows of 1 features into \(logits, hidden activations\)"),
+        (Bare("hidden"), 'no hidden activation named "penultimate"'),
+        (Dense(5, 2), "Dense does not turn rows of 1 features"),
+    ],
+    ids=["logits only", "no penultimate", "other width"],
+)
+def test_a_module_that_is_no_such_network_is_one_sentence(module, sentence):
+    with pytest.raises(sc.DataError, match=sentence) as caught:
+        UNCHECKED(module, TWO_POINTS, SGD, epochs=1)
+    assert "\n" not in str(caught.value)
 
 
 def test_divergence_is_an_error_and_leaves_the_module():
