@@ -138,10 +138,11 @@ def tick_powers_of_ten(ax: Axes, sign: int) -> None:
     """Ticks on an axis that holds ln(value) on a log scale, written as powers of ten of value."""
     low, high = (limit / _LN10 for limit in ax.get_xlim())
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    exponents = [m * 10.0**k for k in decades for m in (1, 2, 5) if low <= m * 10.0**k <= high]
-    if len(exponents) > 5:
-        exponents = [10.0**k for k in decades if low <= 10.0**k <= high]
-    if len(exponents) > 5:
+    for leading in ((1, 2, 5), (1, 3), (1,)):  # the finest that leaves room for the labels
+        exponents = [m * 10.0**k for k in decades for m in leading if low <= m * 10.0**k <= high]
+        if len(exponents) <= 5:
+            break
+    else:
         exponents = exponents[::2]
     ax.xaxis.set_major_locator(FixedLocator([e * _LN10 for e in exponents]))
     ax.xaxis.set_minor_locator(NullLocator())

@@ -114,9 +114,13 @@ def planes(panels: Sequence[Sequence[Panel]], title: str = "") -> Figure:
     figure.set_layout_engine("constrained", h_pad=0.06)
     places = figure.subplots(len(panels), max(columns), squeeze=False)
     handles = {}
+    alike = len({tuple(panel.problem.classes) for row in panels for panel in row}) == 1
     for row, axes in zip(panels, places, strict=True):
         for panel, ax in zip(row, axes, strict=True):
-            handles |= {handle.get_label(): handle for handle in _draw_panel(ax, panel)}
+            drawn, k = _draw_panel(ax, panel), panel.problem.n_classes
+            if not alike:  # one colour stands for different classes
+                ax.legend(handles=drawn[:k], loc="upper right", fontsize=7, frameon=True)
+            handles |= {handle.get_label(): handle for handle in (drawn if alike else drawn[k:])}
     figure.suptitle(title)
     figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=3)
     return figure
