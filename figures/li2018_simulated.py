@@ -40,12 +40,19 @@ def li2018_simulated(results: Path) -> Figure:
         else:
             left.axis("off")
             right.axis("off")
+    words = "left: input; right: penultimate features\nnear the support vectors\n"
     legend = panels[-1, 0].legend(
         handles=_handles(), loc="center left", fontsize=9, alignment="left",
-        title="left: input; right: penultimate features\nnear the support vectors",
+        title=words + _settings(runs),
     )  # fmt: skip
     legend.set_in_layout(False)  # wider than its panel: it must not push the others aside
     return figure
+
+
+def _settings(runs: xr.Dataset) -> str:
+    """Those of the runs, which need not be the published ones."""
+    first = {name: runs[name].values[0] for name in ("hidden", "n", "optimizer", "rate", "steps")}
+    return "{hidden} units, {n:,} rows,\n{optimizer} {rate:g}, {steps:,} steps".format(**first)
 
 
 def _input(ax: Axes, run: xr.Dataset) -> None:
@@ -90,7 +97,7 @@ def _verdict(end: xr.Dataset) -> str:
     collapsed = ", a class is one point" if end.collapsed else ""
     angle, alone = np.degrees([end.angle.item(), end.angle_w.item()])
     return (
-        f"{angle:.2g}° from the SVM ($w$: {alone:.2g}°)\n"
+        f"$(w, b)$ {angle:.2g}°, $w$ {alone:.2g}° off the SVM's\n"
         f"margin {1 - end.margin_gap.item():.3g} of the SVM's{collapsed}"
     )
 

@@ -6,9 +6,9 @@ moves. Both networks are then attacked through all layers, by projected gradient
 al., arXiv 1706.06083) on the margin of the logits: the loss of a row saturates and the sign of its
 gradient with it. Random signs of the same size are the control: changes that nobody aimed.
 
-    python -m simulations.adversarial --preset smoke --out results
+    python -m simulations.adversarial --preset smoke
 
-writes results/adversarial-smoke.nc, which `python -m figures` draws.
+writes runs/adversarial-smoke.nc, which `python -m figures runs` draws.
 """
 
 from __future__ import annotations

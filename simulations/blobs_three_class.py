@@ -4,9 +4,9 @@ The data and network of Li, Ding, Gao, arXiv 1808.05385: 5000 points, a tenth of
 2000 relu units, 2 penultimate units, three classes. They drew a one-against-rest SVM with C = 1.
 Beside the published relu a run with two leaky units, which cannot collapse a class to a point.
 
-    python -m simulations.blobs_three_class --preset smoke --out results
+    python -m simulations.blobs_three_class --preset smoke
 
-writes results/blobs_three_class/RUN/ for every run, which `python -m figures` draws.
+writes runs/blobs_three_class-smoke/RUN/ for every run, which `python -m figures runs` draws.
 """
 
 from __future__ import annotations

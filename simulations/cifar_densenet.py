@@ -4,9 +4,9 @@ The network and settings of Li, Ding, Gao, arXiv 1808.05385: airplanes and birds
 DenseNet(40, 12), batches of 256, momentum .9, rate 1e-3; loss 9.2e-5 at epoch 501, test accuracy
 .9255. Beside the published relu, runs with two leaky units cannot collapse a class to a point.
 
-    python -m simulations.cifar_densenet --preset smoke --out results
+    python -m simulations.cifar_densenet --preset smoke
 
-writes results/cifar_densenet/RUN/ for every run, which `python -m figures` draws.
+writes runs/cifar_densenet-smoke/RUN/ for every run, which `python -m figures runs` draws.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def finished(work: Callable[[], None]) -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
-        print(error or "interrupted: nothing was written", file=sys.stderr)
+        print(str(error) or "interrupted: give the same command again", file=sys.stderr)
         return 130
     return 0
 

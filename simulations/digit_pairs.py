@@ -1,7 +1,7 @@
 """What the simulations on pairs of MNIST digits share: the network, its training, the command.
 
 A simulation is a `Config`, `run(config) -> xr.Dataset` over `seed`, presets, and `main`, which
-writes results/SIMULATION-PRESET.nc.
+writes SIMULATION-PRESET.nc.
 """
 
 from __future__ import annotations

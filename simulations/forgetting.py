@@ -6,9 +6,9 @@ the support vectors of the exact SVM of its penultimate features, the m rows clo
 random rows. Both tasks share one head of two logits, so that one SVM is about all old rows and
 chance is one half; in a head of four the new task alone would push both old logits down.
 
-    python -m simulations.forgetting --preset smoke --out results
+    python -m simulations.forgetting --preset smoke
 
-writes results/forgetting-smoke.nc, which `python -m figures` draws.
+writes runs/forgetting-smoke.nc, which `python -m figures runs` draws.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The features of trained networks, frozen: what theory says of a last layer on them.
 
-    python -m simulations.frozen results/mnist_resnet/* results/mnist_mlp/*
+    python -m simulations.frozen runs/mnist_resnet-smoke/*
 
 Of every run that simulations.images has kept, wherever its features are separable: a layer from
 zero goes by gradient flow to ln t = 1e6, every constant beside its forecast; a layer from new
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m simulations.frozen", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("folder", type=Path, nargs="+", help="of a run: results/SIMULATION/RUN")
+    parser.add_argument("folder", type=Path, nargs="+", help="of a run: runs/SIMULATION-PRESET/RUN")
     folders = parser.parse_args(argv).folder
 
     def work() -> None:

@@ -5,9 +5,9 @@ the features are frozen after training and the layer goes on by gradient flow in
 angle, margin gap and residual have forecasts with nothing fitted (docs/theory.md). A second network
 has two penultimate units and is shown as trained, its boundary beside that of the augmented SVM.
 
-    python -m simulations.last_layer --preset smoke --out results
+    python -m simulations.last_layer --preset smoke
 
-writes results/convergence/*.nc and results/plane/, which `python -m figures` draws.
+writes runs/convergence/*.nc and runs/plane/, which `python -m figures runs` draws.
 """
 
 from __future__ import annotations

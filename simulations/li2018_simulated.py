@@ -3,9 +3,9 @@
 A network 2 -> hidden -> 2 -> 2 logits is trained on rows of the plane, full batch, and its last
 layer compared, on the way, with the exact SVMs of its current two penultimate features.
 
-    python -m simulations.li2018_simulated --preset smoke --out results
+    python -m simulations.li2018_simulated --preset smoke
 
-writes results/li2018_simulated-smoke.nc, which `python -m figures` draws. A killed call goes on
+writes runs/li2018_simulated-smoke.nc, which `python -m figures runs` draws. A killed call goes on
 where it stopped: finished runs and checkpoints wait in a folder beside that file until it is whole.
 """
 

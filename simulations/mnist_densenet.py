@@ -4,9 +4,9 @@ The network and settings of Li, Ding, Gao, arXiv 1808.05385: DenseNet(40, 12), b
 momentum .9, rate 1e-3, 1000 epochs; test accuracy .9955. Beside the published relu runs with two
 leaky units, which cannot collapse a class to a point.
 
-    python -m simulations.mnist_densenet --preset smoke --out results
+    python -m simulations.mnist_densenet --preset smoke
 
-writes results/mnist_densenet/RUN/ for every run, which `python -m figures` draws.
+writes runs/mnist_densenet-smoke/RUN/ for every run, which `python -m figures runs` draws.
 """
 
 from __future__ import annotations

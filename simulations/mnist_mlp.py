@@ -1,11 +1,10 @@
 """An MLP on pairs of MNIST digits, trained as a whole to log L = -1000.
 
-The last layer beside the exact SVM of its current features while every layer goes on: the angle
-falls like a power of |log L|, the margin comes within a thousandth of the best.
+The last layer beside the exact SVM of its current features while every layer goes on.
 
-    python -m simulations.mnist_mlp --preset smoke --out results
+    python -m simulations.mnist_mlp --preset smoke
 
-writes results/mnist_mlp/RUN/ for every run, which `python -m figures` draws.
+writes runs/mnist_mlp-smoke/RUN/ for every run, which `python -m figures runs` draws.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ The network and batches of Li, Ding, Gao, arXiv 1808.05385: bottlenecks, 200 uni
 units, 3000 epochs of 13 steps, test accuracy .9983. Beside the published relu, which can collapse a
 class to a point, runs with two leaky units, which cannot. Rates are ours: none was published.
 
-    python -m simulations.mnist_resnet --preset smoke --out results
+    python -m simulations.mnist_resnet --preset smoke
 
-writes results/mnist_resnet/RUN/ for every run, which `python -m figures` draws.
+writes runs/mnist_resnet-smoke/RUN/ for every run, which `python -m figures runs` draws.
 """
 
 from __future__ import annotations

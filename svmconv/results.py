@@ -40,8 +40,10 @@ def save(dataset: xr.Dataset, path: str | Path, config: Mapping[str, Any] | None
     stamped = dataset.assign_attrs(
         svmconv_schema=SCHEMA, provenance=_canonical({"config": config or {}, **provenance()})
     )
+    # In memory first: HDF5 on a full disk fills the screen with messages of its own.
+    whole = stamped.to_netcdf(engine="h5netcdf")
     with write_aside(path) as aside:
-        stamped.to_netcdf(aside.name, engine="h5netcdf")
+        aside.write(whole)
     return Path(path)
 
 

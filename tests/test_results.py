@@ -77,12 +77,11 @@ def test_nothing_is_overwritten(tmp_path):
     ids=repr,
 )
 def test_nothing_half_written_is_left(tmp_path, monkeypatch, failure, seen):
-    def fail(self, path, **_):
-        with open(path, "wb") as file:
-            file.write(b"half of it")
+    def fail(*_):
+        assert os.listdir(tmp_path)  # written, but not yet under its name
         raise failure
 
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
+    monkeypatch.setattr(os, "chmod", fail)
     with pytest.raises(seen):
         results.save(result(), tmp_path / "run.nc")
     assert os.listdir(tmp_path) == []
