@@ -41,6 +41,12 @@ PRESETS = {
             depth=13, growth=3,
         ),
     ),
+    "cpu": (
+        Config(
+            penultimate="leaky_relu", rate=1e-2, batch=50, epochs=20, late_steps=15, rows=1_000,
+            depth=13, growth=3,
+        ),
+    ),
     "paper": tuple(
         Config(
             penultimate=activation, rate=1e-3, batch=256, epochs=501, stop_log_loss=-12.0,

@@ -38,6 +38,12 @@ PRESETS = {
             depth=13, growth=3,
         ),
     ),
+    "cpu": (
+        Config(
+            penultimate="leaky_relu", rate=1e-2, batch=50, epochs=15, late_steps=15, rows=2_000,
+            depth=13, growth=3,
+        ),
+    ),
     "paper": tuple(
         Config(
             penultimate=activation, rate=1e-3, batch=1024, epochs=1_000, stop_log_loss=-12.0,
