@@ -200,8 +200,10 @@ def summary(curves: xr.Dataset) -> str:
         for i, stage in enumerate(STAGES)
     ]
     depth = -curves.log_loss.to_numpy()
-    last = curves.isel(step=np.flatnonzero(depth >= depth[-1] / 2)).sel(against="augmented")
-    if not last.separable.all():
+    separable = curves.separable.to_numpy().astype(bool)
+    shown = np.flatnonzero(separable & (depth >= depth[-1] / 2))
+    last = curves.isel(step=shown).sel(against="augmented")
+    if not separable[-1]:
         return "\n".join([*lines, "  features not separable at the end: no exact SVM"])
     rho, angle = 1.0 - last.margin_gap.to_numpy(), last.angle.to_numpy()
     return "\n".join(

@@ -244,3 +244,14 @@ def test_blobs_are_split_into_nine_tenths_and_one():
     assert (train.n, test.n, train.n_classes, test.n_classes) == (4500, 500, 3, 3)
     whole = data.multiclass_blobs()
     np.testing.assert_array_equal(np.concatenate([train.x, test.x]), whole.x)
+
+
+def test_a_summary_says_what_came_out_and_how_far_it_swings():
+    found = approaching(LEAKY)
+    last = found.sel(against="augmented").isel(step=[4, 5])  # ln L = -16, -32
+    words = images.summary(found).splitlines()
+    assert "trained: ln L = -1, accuracy on training rows 1.0000, on test rows 1.0000" in words[0]
+    assert f"margin {1 - float(last.margin_gap.median()):.4g} [" in words[2]
+    assert f"angle of (w, b) {float(last.angle.median()):.4g} [" in words[2]
+    nothing = found.assign(separable=("step", np.zeros(6, bool)))
+    assert images.summary(nothing).endswith("not separable at the end: no exact SVM")
