@@ -20,7 +20,7 @@ import xarray as xr
 from simulations import command
 from simulations.images import STAGES
 from svmconv.dynamics.flow import gradient_flow
-from svmconv.errors import DataError
+from svmconv.errors import DataError, SvmconvError
 from svmconv.measures.last_layer import last_layer_gaps
 from svmconv.problem import Problem
 from svmconv.results import check_writable, load, save
@@ -36,19 +36,25 @@ def run(folder: Path) -> xr.Dataset:
 
     Over (stage, quantity): predicted, measured, error and verdict of each constant at ln t = 1e6.
     Over stage: the retrained layer's w (class, feature), b (class), log_loss and everything of
-    last_layer_gaps. Raises DataError if the folder holds no run, or none of its stages a SVM.
+    last_layer_gaps. Stages whose SVM has no constants (a dual of zero) are left out. Raises
+    DataError if the folder holds no run, or nothing is left of it.
     """
     curves = load(folder / "curves.nc")
     stages = [stage for stage in STAGES if (folder / f"{stage}.svm.npz").exists()]
     if not stages:
         raise DataError(f"{folder}: no features of this run were separable, nothing to follow")
-    found = []
+    found, degenerate = {}, DataError()
     for stage in stages:
         with np.load(folder / f"{stage}.npz", allow_pickle=False) as kept:
             problem = Problem(kept["x"].astype(np.float64), kept["y"], f"{folder.name} {stage}")
         log_loss = float(curves.log_loss_left.sel(stage=stage))
-        found.append(from_zero(problem).merge(from_new_weights(problem, log_loss)))
-    return xr.concat(found, "stage").assign_coords(stage=stages)
+        try:
+            found[stage] = from_zero(problem).merge(from_new_weights(problem, log_loss))
+        except SvmconvError as error:
+            degenerate = DataError(f"{folder}: {error}")
+    if not found:
+        raise degenerate
+    return xr.concat(found.values(), "stage").assign_coords(stage=list(found))
 
 
 def from_zero(problem: Problem, log_t: float = LOG_T) -> xr.Dataset:
@@ -92,10 +98,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> None:
         for target in (folder / "frozen.nc" for folder in folders):
             check_writable(target)
+        failed = []
         for folder in folders:
-            found = run(folder)
+            try:
+                found = run(folder)
+            except DataError as error:
+                failed.append(str(error))
+                continue
             save(found, folder / "frozen.nc", {"log_t": LOG_T})
             print(summary(folder, found), flush=True)
+        if failed:
+            raise DataError("; ".join(failed))
 
     return command.finished(work)
 

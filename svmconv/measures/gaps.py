@@ -30,8 +30,9 @@ def gaps(trajectory: xr.Dataset, svm: MaxMargin) -> xr.Dataset:
     target, target_w = svm.w_aug.ravel(), svm.w.ravel()
     norm, norm_w = length(flat), length(flat_w)
     over, over_w = (np.where(size > 0, size, np.nan) for size in (norm, norm_w))
-    margin_gap = (svm.margin - trajectory.margin.values / over) / svm.margin
-    bias = (b.T / over_w).T - svm.b / length(target_w)
+    with np.errstate(invalid="ignore"):  # a forecast at ln t = -inf
+        margin_gap = (svm.margin - trajectory.margin.values / over) / svm.margin
+        bias = (b.T / over_w).T - svm.b / length(target_w)
     variables: dict[str, Any] = {
         "angle": angle(flat, target),
         "direction_gap": direction_gap(flat, target),
