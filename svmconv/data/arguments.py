@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from svmconv.errors import DataError
 
@@ -19,11 +21,16 @@ def check_positive(**numbers: float) -> None:
             raise DataError(f"{name} must be a positive number, got {value!r}")
 
 
-def chosen_of_ten(name: str, classes: Iterable[Any], what: str) -> list[int]:
+def chosen_of_ten(name: str, classes: Any, what: str) -> list[int]:
     """The chosen labels of 0..9, in order: two at least, or DataError; `what` a label should be."""
-    given = list(classes)
+    try:
+        given = list(classes)
+    except TypeError:
+        raise DataError(
+            f"classes of {name} must be a sequence such as (0, 1), got {classes!r}"
+        ) from None
     for label in given:
-        if label not in range(10):
+        if np.ndim(label) or label not in range(10):
             raise DataError(f"{label!r} is not {what} from 0, 1, ..., 9")
     wanted = sorted({int(label) for label in given})
     if len(wanted) < 2:

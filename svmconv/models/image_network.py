@@ -83,7 +83,7 @@ class ImageNetwork(nnx.Module):
 
 def check_shape(shape: tuple[int, ...], *, multiple: int = 1) -> None:
     """DataError unless it is (height, width, channels), both sides multiples of `multiple`."""
-    if len(shape) != 3 or min(shape) < 1:
+    if not isinstance(shape, tuple | list) or len(shape) != 3 or min(shape) < 1:
         raise DataError(f"shape must be (height, width, channels) of one image, got {shape}")
     if any(length % multiple for length in shape[:2]):
         raise DataError(
