@@ -169,9 +169,9 @@ def readable(name: str, given: Any) -> np.ndarray:
 def _features(x: Any) -> Float64[np.ndarray, "n d"]:
     try:
         given = readable("x", x)
-    except ValueError as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except ValueError:
         raise DataError(
             "x is not a rectangular array of numbers: give every row the same number of features"
         ) from None
@@ -206,9 +206,9 @@ def _features(x: Any) -> Float64[np.ndarray, "n d"]:
 def _labels(y: Any, n: int) -> np.ndarray:
     try:
         labels = np.array(readable("y", y))
+    except DataError:
+        raise
     except ValueError as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"y is not a flat list of labels ({error})") from None
     if labels.dtype.kind == "O" and labels.ndim == 1 and all(isinstance(v, str) for v in labels):
         labels = labels.astype(str)

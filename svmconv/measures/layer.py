@@ -163,9 +163,9 @@ def _real(name: str, given: Any) -> Float64[np.ndarray, "..."]:
         if array.dtype.kind == "c":
             raise DataError(f"{name} is complex: give real numbers")
         return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except (TypeError, ValueError):
         raise DataError(f"{name} must be an array of numbers") from None
 
 

@@ -83,7 +83,7 @@ def late_phase(
     """
     check_problem(problem)
     check_tracker(tracker)
-    whole = steps == np.inf or steps == int(steps)
+    whole = steps == np.inf or steps % 1 == 0
     if not (0 <= momentum < 1 and 0 < rate < np.inf and steps > 0 and whole and chunk >= 1):
         raise DataError(
             "late_phase needs 0 <= momentum < 1, rate > 0, a whole number of steps and chunk >= 1, "

@@ -232,6 +232,8 @@ def test_impossible_requests():
         late_phase(module, TWO_POINTS)
     with pytest.raises(sc.DataError, match="a whole number of steps"):
         late_phase(module, TWO_POINTS, steps=2.5)
+    with pytest.raises(sc.DataError, match="a whole number of steps"):
+        late_phase(module, TWO_POINTS, steps=np.nan)
     with pytest.raises(sc.DataError, match="tracker must be a Tracker"):
         inspect.unwrap(late_phase)(module, TWO_POINTS, steps=1, tracker="angle")
     assert late_phase(module, TWO_POINTS, log_loss=0.0, steps=1).stopped == "log_loss"
