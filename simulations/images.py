@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -68,6 +68,8 @@ class Config(ABC):
     late_log_loss: float = -1_000.0
     late_steps: int
     """The late phase ends at that log-loss, or after so many steps."""
+    settling: float = 1.0
+    """From this share of late_log_loss on there is no momentum, and the last layer settles."""
     rows: int | None = None
     """Training rows, the first of the file; None for all."""
     seed: int = 0
@@ -93,16 +95,16 @@ Presets = Mapping[str, Sequence[Config]]
 def run(config: Config, checkpoints: Path | None = None) -> xr.Dataset:
     """Train, go through the late phase, and return what was measured and what was left.
 
-    Over `step`: everything that last_layer_gaps measures, log_loss, and `late`, whether the record
-    is of the late phase, whose steps count on from those of training. Over `stage` ("trained",
-    "late"): the penultimate features x (row, feature) in the network's dtype, the last layer w
-    (class, feature), b (class), and log_loss_left, train_accuracy, test_accuracy in evaluation
-    mode; y (row) are the labels, `late_stopped` says why the late phase ended ("log_loss", "steps",
-    or "rounding": no step lowers log L any more). With a folder `checkpoints` a killed run goes on
-    where it was.
+    Over `step`: everything that last_layer_gaps measures, log_loss, `late`, whether the record is
+    of the late phase, whose steps count on from those of training, and `settling`, whether it is of
+    the end of that phase, which has no momentum. Over `stage` ("trained", "late"): the penultimate
+    features x (row, feature) in the network's dtype, the last layer w (class, feature), b (class),
+    and log_loss_left, train_accuracy, test_accuracy in evaluation mode; y (row) are the labels,
+    `late_stopped` says why the late phase ended ("log_loss", "steps", or "rounding": no step lowers
+    log L any more). With a folder `checkpoints` a killed run goes on where it was.
     """
     problem, test, network = config.problem("train"), config.problem("test"), config.network()
-    early, late = Tracker(last_layer_gaps), Tracker(last_layer_gaps)
+    early = Tracker(last_layer_gaps)
     trained = train(
         network,
         problem,
@@ -115,22 +117,46 @@ def run(config: Config, checkpoints: Path | None = None) -> xr.Dataset:
         checkpoints=checkpoints and checkpoints / "train",
     )
     stages = [_stage(network, trained.final, test)]
-    lowered = late_phase(
-        network,
-        problem,
-        log_loss=config.late_log_loss,
-        steps=config.late_steps,
-        momentum=LATE_MOMENTUM,
-        chunk=CACHED if jax.default_backend() == "cpu" else CHUNK,
-        tracker=late,
-        checkpoints=checkpoints and checkpoints / "late",
+    parts = [
+        _Part(early.dataset, len(trained.log_loss) * -(-problem.n // (config.batch or problem.n))),
+        *_lowered(config, network, problem, checkpoints),
+    ]
+    stages.append(_stage(network, evaluate(network, problem), test))
+    return xr.merge([_joined(parts), xr.concat(stages, "stage")], combine_attrs="drop").assign(
+        stage=list(STAGES), y=("row", problem.y), late_stopped=parts[-1].stopped
     )
-    stages.append(_stage(network, lowered.final, test))
-    steps = len(trained.log_loss) * -(-problem.n // (config.batch or problem.n))
-    return xr.merge(
-        [_joined(early.dataset, late.dataset, steps), xr.concat(stages, "stage")],
-        combine_attrs="drop",
-    ).assign(stage=list(STAGES), y=("row", problem.y), late_stopped=lowered.stopped)
+
+
+class _Part(NamedTuple):
+    """Records of training, or of one of the two parts of the late phase."""
+
+    records: xr.Dataset
+    steps: int
+    stopped: str = ""
+
+
+def _lowered(
+    config: Config, network: nnx.Module, problem: Problem, checkpoints: Path | None
+) -> Iterator[_Part]:
+    """The late phase: with momentum, then without, if the first part comes far enough."""
+    left = config.late_steps
+    for name, momentum, share in (("late", LATE_MOMENTUM, config.settling), ("settling", 0.0, 1.0)):
+        tracker = Tracker(last_layer_gaps)
+        lowered = late_phase(
+            network,
+            problem,
+            log_loss=share * config.late_log_loss,
+            steps=left,
+            momentum=momentum,
+            chunk=CACHED if jax.default_backend() == "cpu" else CHUNK,
+            tracker=tracker,
+            checkpoints=checkpoints and checkpoints / name,
+        )
+        tried = int(lowered.step[-1])
+        left -= tried
+        yield _Part(tracker.dataset, tried, lowered.stopped)
+        if not left or lowered.stopped != "log_loss" or config.settling == 1.0:
+            return
 
 
 @cache  # programs are compiled for one optimizer: seeds share it
@@ -153,12 +179,20 @@ def _stage(network: nnx.Module, found: Evaluation, test: Problem) -> xr.Dataset:
     )
 
 
-def _joined(early: xr.Dataset, late: xr.Dataset, steps: int) -> xr.Dataset:
-    """Records of training, then of the late phase, whose first is of the end of training."""
-    early = early.isel(step=early.step.values < steps)
-    late = late.assign_coords(step=late.step + steps)
-    phases = [d.assign(late=("step", np.full(d.sizes["step"], d is late))) for d in (early, late)]
-    return xr.concat(phases, "step", data_vars="minimal")
+def _joined(parts: Sequence[_Part]) -> xr.Dataset:
+    """Records of all parts; each counts on from the end of the one before, its own first record."""
+    begun, found = 0, []
+    for place, part in enumerate(parts):
+        records = part.records
+        if part is not parts[-1]:
+            records = records.isel(step=records.step.values < part.steps)
+        marks = {
+            name: ("step", np.full(records.sizes["step"], place >= first))
+            for name, first in (("late", 1), ("settling", 2))
+        }
+        found.append(records.assign_coords(step=records.step + begun).assign(marks))
+        begun += part.steps
+    return xr.concat(found, "step", data_vars="minimal")
 
 
 def simulate(
@@ -192,25 +226,30 @@ def write(found: xr.Dataset, folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def summary(curves: xr.Dataset) -> str:
-    """What came out, in three lines: gaps scatter, hence their range over the last e-folds."""
+    """What came out, in four lines: gaps scatter, hence their range over the last records."""
     train, test = (curves[f"{split}_accuracy"].to_numpy() for split in ("train", "test"))
     lines = [
         f"  {stage}: ln L = {float(curves.log_loss_left[i]):.6g}, accuracy on training rows "
         f"{train[i]:.4f}, on test rows {test[i]:.4f}"
         for i, stage in enumerate(STAGES)
     ]
-    depth = -curves.log_loss.to_numpy()
     separable = curves.separable.to_numpy().astype(bool)
-    shown = np.flatnonzero(separable & (depth >= depth[-1] / 2))
-    last = curves.isel(step=shown).sel(against="augmented")
     if not separable[-1]:
         return "\n".join([*lines, "  features not separable at the end: no exact SVM"])
-    rho, angle = 1.0 - last.margin_gap.to_numpy(), last.angle.to_numpy()
+    depth = -curves.log_loss.to_numpy()
+    settling, half = curves.settling.to_numpy().astype(bool), depth >= depth[-1] / 2
+    shown = curves.isel(step=np.flatnonzero(separable & (settling if settling.any() else half)))
+    words = "without momentum" if settling.any() else "over the last half of ln L"
+    (own, own_angle), (classical, _) = (
+        (_range(1.0 - against.margin_gap.to_numpy()), _range(against.angle.to_numpy()))
+        for against in (shown.sel(against=kind) for kind in ("augmented", "free"))
+    )
     return "\n".join(
         [
             *lines,
-            f"  over the last half of ln L: margin {_range(rho)} of the augmented SVM's, angle of "
-            f"(w, b) {_range(angle)} rad" + ", a class is one point" * bool(last.collapsed[-1]),
+            f"  {words}, from ln L = {float(shown.log_loss[0]):.6g} on:",
+            f"  margin {own} of the augmented SVM's, {classical} of the classical one's, angle of "
+            f"(w, b) {own_angle} rad" + ", a class is one point" * bool(shown.collapsed[-1]),
         ]
     )
 

@@ -59,14 +59,14 @@ _THOUSAND = replace(_SMALL, rows=1_000, batch=100)
 PRESETS = {
     "smoke": (replace(_SMALL, rows=200, batch=25),),
     "cpu": (
-        *(replace(_THOUSAND, late_steps=3_000, seed=seed) for seed in (0, 1)),
+        *(replace(_THOUSAND, late_steps=3_000, settling=0.8, seed=seed) for seed in (0, 1)),
         replace(_THOUSAND, penultimate="relu", late_steps=20),
         replace(_SMALL, optimizer="adam", rate=1e-3, batch=128, late_steps=20),
     ),
     "paper": tuple(
         Config(
             optimizer=optimizer, penultimate=activation, rate=rate, batch=1024, epochs=3_000,
-            stop_log_loss=-12.0, late_steps=20_000, seed=seed,
+            stop_log_loss=-12.0, late_steps=20_000, settling=0.8, seed=seed,
         )
         for optimizer, rate in RATES.items()
         for activation in ("relu", "leaky_relu")

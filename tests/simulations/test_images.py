@@ -74,7 +74,9 @@ def approaching(config, checkpoints=None):
         {"stage": list(images.STAGES)},
     )
     late = xr.DataArray(np.arange(6) > 2, dims="step")
-    return tracker.dataset.merge(stages).assign(late=late, y=("row", problem.y))
+    settling = xr.zeros_like(late)
+    found = tracker.dataset.merge(stages)
+    return found.assign(late=late, settling=settling, y=("row", problem.y))
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +115,19 @@ def test_gaps_fall_with_the_loss_through_the_late_phase(trained):
     assert float(late.margin_gap[-1]) < float(late.margin_gap[0])
     # The network reached its loss: the last layer alone gives it back from the kept features.
     np.testing.assert_allclose(curves.layer_log_loss[-1], curves.log_loss[-1], rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_last_layer_settles_without_momentum():
+    found = images.run(replace(LEAKY, late_log_loss=-8.0, late_steps=4_000, settling=0.75))
+    settling, log_loss = found.settling.to_numpy(), found.log_loss.to_numpy()
+    assert (np.diff(found.step) > 0).all()
+    assert (np.diff(log_loss[found.late.to_numpy()]) < 0).all()
+    assert found.late.to_numpy()[settling].all()
+    np.testing.assert_array_equal(settling, log_loss <= -6.0)
+    assert log_loss[-1] <= -8.0
+    assert found.late_stopped == "log_loss"
+    assert "without momentum, from ln L = -6" in images.summary(found)
 
 
 @pytest.mark.slow
@@ -252,7 +267,7 @@ def test_a_summary_says_what_came_out_and_how_far_it_swings():
     last = found.sel(against="augmented").isel(step=[4, 5])  # ln L = -16, -32
     words = images.summary(found).splitlines()
     assert "trained: ln L = -1, accuracy on training rows 1.0000, on test rows 1.0000" in words[0]
-    assert f"margin {1 - float(last.margin_gap.median()):.4g} [" in words[2]
-    assert f"angle of (w, b) {float(last.angle.median()):.4g} [" in words[2]
+    assert f"margin {1 - float(last.margin_gap.median()):.4g} [" in words[3]
+    assert f"angle of (w, b) {float(last.angle.median()):.4g} [" in words[3]
     nothing = found.assign(separable=("step", np.zeros(6, bool)))
     assert images.summary(nothing).endswith("not separable at the end: no exact SVM")
