@@ -97,11 +97,12 @@ def grad_loss(w: Weights, rows: Rows, loss: Loss) -> Weights:
     return -combine(pair_weights(pair_margins(w, rows), loss), rows) / rows.x.shape[0]
 
 
-def grad_log_loss(w: Weights, rows: Rows, loss: Loss) -> Weights:
-    """Gradient of ln(mean loss), a weighted mean of rows: of order one however small the loss."""
+def log_loss_and_grad(w: Weights, rows: Rows, loss: Loss) -> tuple[Float[Array, ""], Weights]:
+    """ln(mean loss) and its gradient, a weighted mean of rows: of order one however small L is."""
     margins = pair_margins(w, rows)
-    log_weights = log_pair_weights(margins, loss) - logsumexp(log_row_losses(margins, loss))
-    return -combine(jnp.exp(log_weights), rows)
+    log_sum = logsumexp(log_row_losses(margins, loss))
+    log_weights = log_pair_weights(margins, loss) - log_sum
+    return log_sum - jnp.log(margins.shape[0]), -combine(jnp.exp(log_weights), rows)
 
 
 def smallest_margin(margins: PairMargins) -> Float[Array, ""]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import equinox as eqx
@@ -14,9 +15,10 @@ from jaxtyping import Array, Float
 
 from svmconv import losses
 from svmconv.dynamics import recording
+from svmconv.dynamics.batches import draw, sampler
 from svmconv.errors import DataError, DivergedError
 from svmconv.interruption import finishing
-from svmconv.optimizers import Optimizer
+from svmconv.optimizers import SGD, Optimizer
 from svmconv.problem import Bias, Loss, Problem, check_choice, check_problem
 from svmconv.progress import progress_bar
 
@@ -37,7 +39,7 @@ def descend(
 ) -> xr.Dataset:
     """Take `steps` full-batch steps from `init` (zero), recording at log-spaced steps.
 
-    Returns a trajectory: dims log1p_t = ln(1 + effective rate x steps), [class,] feature; w, b,
+    Returns a trajectory: dims log1p_t = ln(1 + total length of the steps), [class,] feature; w, b,
     margin, log_loss, norm; coordinate step. With a bias the optimizer sees (w, b / sqrt c), so a
     step on b is c times a step on w. Plain optax transformations receive grad L, which underflows
     below log L = -708; for them log1p_t counts steps and `rate` is "custom". `resume` continues
@@ -65,11 +67,13 @@ def descend(
     with jax.enable_x64(True):
         rows = losses.rows_of(problem, bias, bias_scale)
         w = jnp.asarray(recording.initial_weights(problem, bias, bias_scale, init))
-        opt_state = _build(optimizer).init(w)
+        opt_state: Any = _build(optimizer).init(w)
+        if isinstance(optimizer, SGD):
+            opt_state = opt_state, sampler(optimizer, problem.n)
         recorder = recording.Recorder(problem, attrs, resume)
         if resume is None:
             step = 0
-            recorder.records.append(_observed(step, w, opt_state, rows, attrs))
+            recorder.records.append(_observed(step, w, opt_state, rows, optimizer, attrs))
         else:
             step = int(resume.step[-1])
             w, opt_state = jnp.asarray(resume.state_w.values), _restored(opt_state, resume)
@@ -82,12 +86,12 @@ def descend(
                         count = min(block, stop - step)
                         with finishing():
                             w, opt_state = _advance(
-                                w, opt_state, rows, jnp.asarray(count), optimizer, loss
+                                w, opt_state, rows, jnp.asarray(count), _unseeded(optimizer), loss
                             )
                             w.block_until_ready()
                         step += count
                         advance(step, "")
-                    recorder.records.append(_observed(step, w, opt_state, rows, attrs))
+                    recorder.records.append(_observed(step, w, opt_state, rows, optimizer, attrs))
                 except KeyboardInterrupt:
                     raise recording.Interrupted(recorder.dataset()) from None
     return recorder.dataset()
@@ -102,17 +106,29 @@ def _advance(
     optimizer: Optimizer | optax.GradientTransformation,
     loss: Loss,
 ) -> tuple[Float[Array, "*w"], Any]:
-    transformation = _build(optimizer)
-    on_log_loss = isinstance(optimizer, Optimizer) and optimizer.on_log_loss
-    gradient = losses.grad_log_loss if on_log_loss else losses.grad_loss
+    transformation = optax.with_extra_args_support(_build(optimizer))
 
     def step(_: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-        w, opt_state = carry
-        updates, opt_state = transformation.update(gradient(w, rows, loss), opt_state, w)
-        return optax.apply_updates(w, updates), opt_state
+        w, state = carry
+        if isinstance(optimizer, SGD):
+            state, sample = state
+            batch, sample = draw(sample, rows, optimizer)
+            updates, state = transformation.update(losses.grad_loss(w, batch, loss), state, w)
+            state = state, sample
+        elif isinstance(optimizer, Optimizer) and optimizer.on_log_loss:
+            log_loss, slope = losses.log_loss_and_grad(w, rows, loss)
+            updates, state = transformation.update(slope, state, w, log_loss=log_loss)
+        else:
+            updates, state = transformation.update(losses.grad_loss(w, rows, loss), state, w)
+        return optax.apply_updates(w, updates), state
 
     # A counted loop, not scan: one compilation serves every block length.
     return jax.lax.fori_loop(0, count, step, (w, opt_state))
+
+
+def _unseeded(optimizer: Optimizer | optax.GradientTransformation) -> Any:
+    """The same for all seeds, which live in the state: they share a compilation."""
+    return replace(optimizer, seed=0) if isinstance(optimizer, SGD) else optimizer
 
 
 def _build(optimizer: Optimizer | optax.GradientTransformation) -> optax.GradientTransformation:
@@ -126,17 +142,22 @@ def _observe(w: Float[Array, "*w"], rows: losses.Rows, loss: Loss) -> tuple[Any,
 
 
 def _observed(
-    step: int, w: Float[Array, "*w"], opt_state: Any, rows: losses.Rows, attrs: dict[str, Any]
+    step: int,
+    w: Float[Array, "*w"],
+    opt_state: Any,
+    rows: losses.Rows,
+    optimizer: Optimizer | optax.GradientTransformation,
+    attrs: dict[str, Any],
 ) -> recording.Record:
     margin, log_loss = _observe(w, rows, attrs["loss"])
     if not bool(jnp.isfinite(w).all()):
         raise DivergedError(
             f"{attrs['method']} left the finite numbers by step {step}: lower its rate"
         )
-    rate = 1.0 if attrs["rate"] == "custom" else attrs["rate"]
+    elapsed = float(step) if attrs["rate"] == "custom" else optimizer.elapsed(step)
     leaves = {f"opt{i}": np.asarray(v) for i, v in enumerate(jax.tree.leaves(opt_state))}
     return recording.Record(
-        log1p_t=np.log1p(rate * np.array([float(step)])),
+        log1p_t=np.log1p(np.array([elapsed])),
         weights=np.asarray(w)[None],
         margin=np.asarray(margin)[None],
         log_loss=np.asarray(log_loss)[None],

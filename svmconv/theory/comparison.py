@@ -26,7 +26,7 @@ from svmconv.dynamics.flow import gradient_flow
 from svmconv.dynamics.recording import stacked
 from svmconv.geometry import length
 from svmconv.measures.gaps import gaps
-from svmconv.optimizers import Optimizer
+from svmconv.optimizers import SGD, DualAcceleration, Optimizer
 from svmconv.problem import Bias, Problem
 from svmconv.svm.result import MaxMargin
 from svmconv.svm.rows import SignedRows
@@ -155,11 +155,25 @@ class Comparison:
         """|w| at the end, centred over classes."""
         return float(self.gaps.norm[-1])
 
-    def remainder(self, sizes: Float64[np.ndarray, " t"], kappa: float) -> float:
-        """Bound of `sizes` at the end, from its values at earlier times; inf if there are none."""
-        s = self.clock
-        early = (s >= s[-1] / 2) & (s <= 0.75 * s[-1])
-        if not early.any():
+    @cached_property
+    def fading(self) -> Float64[np.ndarray, " t"]:
+        """The s of the law exp(-kappa s) by which a remainder fades: ln tau.
+
+        Dual acceleration is the exception: its slowest mode oscillates, and step t multiplies it by
+        sqrt(t / (t + 1) (1 - m)), m = rate gamma^2 lambda_min (the determinant of its recursion).
+        """
+        method = self.setting.method
+        if not (isinstance(method, Descent) and isinstance(method.optimizer, DualAcceleration)):
+            return self.clock
+        k, steps = self.constants, self.run.step.values.astype(float)
+        slow = -np.log1p(-method.optimizer.rate * k.gamma**2 * k.lambda_min)
+        return (np.log1p(steps) + slow * steps) / (2.0 * k.lambda_min)
+
+    def remainder(self, sizes: Float64[np.ndarray, " t"], kappa: float, at: int = -1) -> float:
+        """Bound of `sizes` at a record, from its values at earlier times; inf if there are none."""
+        s = self.fading[: at % len(self.fading) + 1]
+        early = np.flatnonzero((s >= s[-1] / 2) & (s <= 0.75 * s[-1]))
+        if not early.size:
             return float("inf")
         return 3.0 * float((sizes[early] * np.exp(-kappa * (s[-1] - s[early]))).max())
 
@@ -209,13 +223,18 @@ class Comparison:
     @cached_property
     def swing(self) -> float:
         """Error bar of every supporting margin z.w but for its part along u."""
-        moved = np.abs(self.across @ self.support_rows.T).max(axis=1)
-        return self._bar(moved, self.constants.kappa) + self.reach * self.rounding
+        return self.swing_at(-1)
 
-    def _bar(self, sizes: Float64[np.ndarray, " t"], kappa: float) -> float:
+    def swing_at(self, record: int) -> float:
+        """The same at an earlier record."""
+        moved = np.abs(self.across @ self.support_rows.T).max(axis=1)
+        bar = self._bar(moved, self.constants.kappa, record)
+        return bar + self.reach * self.rounding
+
+    def _bar(self, sizes: Float64[np.ndarray, " t"], kappa: float, at: int = -1) -> float:
         if not self.settled:
             return float("inf")
-        return self.remainder(sizes, kappa) + self.rounding
+        return self.remainder(sizes, kappa, at) + self.rounding
 
     @cached_property
     def end_margins(self) -> Float64[np.ndarray, "n j"]:
@@ -294,7 +313,11 @@ class Comparison:
     @property
     def tolerance(self) -> float:
         """Relative tolerance of this kind of method."""
-        return tolerances.FLOW if isinstance(self.setting.method, Flow) else tolerances.STEPS
+        method = self.setting.method
+        if isinstance(method, Flow):
+            return tolerances.FLOW
+        stochastic = isinstance(method.optimizer, SGD)
+        return tolerances.STOCHASTIC if stochastic else tolerances.STEPS
 
 
 @cache

@@ -86,3 +86,9 @@ def two_of_three() -> Problem:
     z = np.array([[1, 0.9, 0.2], [1, -0.7, 0.3], [1.9, 0.9, -0.1]])
     y = np.array([1, -1, 1])
     return Problem(y[:, None] * z, y, "two support vectors in R^3")
+
+
+@cache
+def three_classes() -> Problem:
+    """Eight support vectors of three classes that span, pairs independent; theta = 3."""
+    return data.planted(n=60, d=4, n_support=8, spanning=True, classes=3, theta=3.0)

@@ -14,9 +14,22 @@ from svmconv.theory.claim import CaseVerdict, Claim, Verdict
 @cache
 def claims() -> dict[str, Claim]:
     """Every claim by its id, in the order of docs/theory.md."""
-    from svmconv.theory import derived, li2018, li2018_joint, lyu2020, soudry2018, soudry2018_deep
+    from svmconv.theory import (
+        derived,
+        ji2019,
+        ji2021,
+        li2018,
+        li2018_joint,
+        lyu2020,
+        nacson2019,
+        soudry2018,
+        soudry2018_deep,
+        wang2022,
+    )
 
-    sources = (soudry2018, derived, li2018, li2018_joint, lyu2020, soudry2018_deep)
+    l2_methods = (ji2021, nacson2019, wang2022, ji2019)
+    networks = (li2018, li2018_joint, lyu2020, soudry2018_deep)
+    sources = (soudry2018, derived, *l2_methods, *networks)
     found = [claim for source in sources for claim in source.CLAIMS]
     return {claim.id: claim for claim in found}
 

@@ -1,0 +1,72 @@
+"""What every named method is: a frozen dataclass that builds an optax transformation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import optax
+
+from svmconv.errors import DataError
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Base of the methods svmconv knows by name.
+
+    `on_log_loss` says which gradient the transformation receives: that of L, or that of ln L
+    (grad L / L), which stays of order one when L has underflowed; beside the latter its update
+    takes the keyword log_loss = ln L.
+    """
+
+    rate: float
+    on_log_loss: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.rate) and self.rate > 0):
+            raise DataError(f"rate must be a positive number, got {self.rate!r}")
+
+    def build(self) -> optax.GradientTransformation:
+        """The optax transformation."""
+        return optax.sgd(self.rate)
+
+    @property
+    def effective_rate(self) -> float:
+        """Step length per iteration once momentum has built up: the rate of theory.md's tau."""
+        return self.rate
+
+    def elapsed(self, steps: int) -> float:
+        """The time t of a trajectory's log1p_t after so many steps: their total length."""
+        return self.effective_rate * steps
+
+
+@dataclass(frozen=True)
+class Scheduled(Optimizer):
+    """A method on ln L whose step t = 0, 1, ... has length rate (t + 1)^-power."""
+
+    power: float = 0.0
+    on_log_loss: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.power <= 1:
+            raise DataError(f"power must be in [0, 1], got {self.power!r}")
+
+    @property
+    def schedule(self) -> float | optax.Schedule:
+        """Step length, as optax takes it."""
+        if self.power == 0:
+            return self.rate
+        return lambda count: self.rate * (1.0 + count.astype(float)) ** -self.power
+
+    def build(self) -> optax.GradientTransformation:
+        """The optax transformation."""
+        return optax.sgd(self.schedule)
+
+    def elapsed(self, steps: int) -> float:
+        """rate (1 + 2^-power + ... + steps^-power)."""
+        if self.power == 0:
+            return self.rate * steps
+        return float(self.rate * (np.arange(1.0, steps + 1.0) ** -self.power).sum())

@@ -1,0 +1,94 @@
+"""Steepest descent on ln L in norms other than l2, with steps of fixed length in that norm.
+
+Gunasekar, Lee, Soudry, Srebro, ICML 2018: steepest descent in a norm maximises the margin of that
+norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from svmconv.optimizers.optimizer import Scheduled
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of Muon's five-step iteration (Jordan et al. 2024), which brings singular values
+into [.7, 1.2], not to 1."""
+
+
+@dataclass(frozen=True)
+class SignDescent(Scheduled):
+    """w <- w - rate (t + 1)^-power sign(grad L): steps of equal length in l_inf."""
+
+    def build(self) -> optax.GradientTransformation:
+        """The optax transformation."""
+        return _stepping(jnp.sign, self.schedule)
+
+
+@dataclass(frozen=True)
+class CoordinateDescent(Scheduled):
+    """The entry of largest |grad L|, and no other, moves by rate (t + 1)^-power: boosting, l_1.
+
+    Of equal entries the first. Parameters that are several arrays move one entry each.
+    """
+
+    def build(self) -> optax.GradientTransformation:
+        """The optax transformation."""
+
+        def steepest(slope: Float[Array, "*w"]) -> Float[Array, "*w"]:
+            flat = slope.ravel()
+            place = jnp.argmax(jnp.abs(flat))
+            return jnp.zeros_like(flat).at[place].set(jnp.sign(flat[place])).reshape(slope.shape)
+
+        return _stepping(steepest, self.schedule)
+
+
+@dataclass(frozen=True)
+class Spectral(Scheduled):
+    """W <- W - rate (t + 1)^-power U V^T, with grad L = U diag(s) V^T: steps in the spectral norm.
+
+    U V^T is the polar factor on the range of the gradient: singular values that are zero to
+    rounding (the gradient's sum over classes is) move nothing. A vector moves along itself.
+    `newton_schulz` takes that many of Muon's iterations instead of the exact factor.
+    """
+
+    newton_schulz: int | None = None
+
+    def build(self) -> optax.GradientTransformation:
+        """The optax transformation."""
+        steps = self.newton_schulz
+        factor = polar if steps is None else lambda slope: orthogonalised(slope, steps)
+        return _stepping(factor, self.schedule)
+
+
+def polar(slope: Float[Array, "*w"]) -> Float[Array, "*w"]:
+    """U V^T of slope = U diag(s) V^T, over singular values above rounding."""
+    matrix = jnp.atleast_2d(slope)
+    u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
+    kept = s > max(matrix.shape) * jnp.finfo(s.dtype).eps * s[0]
+    return ((u * kept) @ vt).reshape(slope.shape)
+
+
+def orthogonalised(slope: Float[Array, "*w"], steps: int) -> Float[Array, "*w"]:
+    """Muon's approximation of `polar`: odd polynomials of degree five of the scaled slope."""
+    a, b, c = NEWTON_SCHULZ
+    x = jnp.atleast_2d(slope)
+    x = x / jnp.maximum(jnp.linalg.norm(x), jnp.finfo(x.dtype).tiny)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.reshape(slope.shape)
+
+
+def _stepping(
+    direction: Callable[[Any], Any], schedule: float | optax.Schedule
+) -> optax.GradientTransformation:
+    """Steps of scheduled length against `direction` of every array."""
+    along = optax.stateless(lambda slopes, _: jax.tree.map(direction, slopes))
+    return optax.chain(along, optax.scale_by_learning_rate(schedule))
