@@ -45,3 +45,15 @@ heavy ball's at momentum .9, and 3 times at .5."""
 SAMPLED = 0.2
 """Of L tau, relative, where rows are drawn: one standard deviation of a run is t^-1/2 times a
 constant of order ten."""
+
+OTHER_NORMS = 1e-3
+"""Of what the margin gains per unit of |w|, relative: the norms compared differ by 10 % and more."""
+
+LIMIT = 0.05
+"""Relative, or radians: how near a run is to a limit whose constants are unknown."""
+
+ADAM = 1e-6
+"""Of Adam's exponent, relative: six digits."""
+
+SCHEDULE = 1e-2
+"""Of the fall of ln L where Adam's steps shrink, relative: a wrong norm is off by 10 % and more."""

@@ -1,0 +1,69 @@
+"""Gunasekar, Lee, Soudry, Srebro, ICML 2018: steepest descent in a norm maximises its margin."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from svmconv.optimizers import CoordinateDescent, SignDescent
+from svmconv.problem import Geometry
+from svmconv.theory import problems, steepest, tolerances
+from svmconv.theory.claim import Case, Claim, Measurement, Quantity
+from svmconv.theory.steepest import Run, Setting
+
+SOURCE = "Gunasekar, Lee, Soudry, Srebro, ICML 2018, theorem 5; speed derived (docs/theory.md)"
+# Fewer support vectors than dimensions: else all norms have the same SVM.
+PROBLEMS = (problems.two_of_three, problems.five_rows, problems.partial_span)
+
+
+def descent(setting: Setting) -> Measurement:
+    """The margin and, where the optimum is unique, the direction of this norm's SVM."""
+    r = steepest.run(setting)
+    right = steepest.growth_of_margin(r)
+    found = (right, steepest.margin(r), speed(r))
+    if r.svm.unique:
+        found = (*found, steepest.direction(r))
+    return steepest.measured_case(r, found, steepest.beside_l2(r, right))
+
+
+def speed(r: Run) -> Quantity:
+    """Fall of ln L per unit of step length over the last half, against gamma.
+
+    Every step s lowers ln L by at least s gamma - s^2 R^2 / 2, since no weighting of the rows has a
+    mean of dual norm below gamma, and altogether by no more than gamma |w| + ln N: so
+    gamma T + ln L is bounded where sum s^2 is, and as good as bounded where it grows like ln T.
+    """
+    time, gamma = np.expm1(r.run.log1p_t.values), r.svm.margin
+    behind = gamma * time + r.run.log_loss.values
+    half = r.early.stop - 1
+    passed = float(time[-1] - time[half])
+    measured = float(r.run.log_loss[half] - r.run.log_loss[-1]) / passed
+    error = r.spread(behind) / passed + gamma * r.svm.certificate.relative_gap
+    return Quantity("-d ln L / dT", gamma, measured, error, tolerances.OTHER_NORMS * gamma)
+
+
+def _settings(
+    method: type[SignDescent] | type[CoordinateDescent], geometry: Geometry
+) -> tuple[Setting, ...]:
+    constant = tuple(Setting(problem, method(0.01), 30_000, geometry) for problem in PROBLEMS)
+    slowing = Setting(problems.five_rows, method(0.1, power=0.5), 10**5, geometry)
+    return *constant, slowing
+
+
+CLAIMS = (
+    Claim(
+        "gunasekar2018-sign",
+        SOURCE,
+        "Sign descent, steepest in l_inf, tends to the largest l_inf margin, and to its direction "
+        "where only one attains it.",
+        tuple(Case(partial(descent, s)) for s in _settings(SignDescent, "linf")),
+    ),
+    Claim(
+        "gunasekar2018-coordinate",
+        SOURCE,
+        "Coordinate descent, steepest in l_1 (boosting), tends to the largest l_1 margin, and to "
+        "its direction where only one attains it.",
+        tuple(Case(partial(descent, s)) for s in _settings(CoordinateDescent, "l1")),
+    ),
+)
