@@ -8,9 +8,9 @@ import numpy as np
 
 from svmconv.optimizers import CoordinateDescent, SignDescent
 from svmconv.problem import Geometry
-from svmconv.theory import problems, steepest, tolerances
+from svmconv.theory import other_norms, problems, tolerances
 from svmconv.theory.claim import Case, Claim, Measurement, Quantity
-from svmconv.theory.steepest import Run, Setting
+from svmconv.theory.other_norms import Run, Setting
 
 SOURCE = "Gunasekar, Lee, Soudry, Srebro, ICML 2018, theorem 5; speed derived (docs/theory.md)"
 # Fewer support vectors than dimensions: else all norms have the same SVM.
@@ -19,12 +19,12 @@ PROBLEMS = (problems.two_of_three, problems.five_rows, problems.partial_span)
 
 def descent(setting: Setting) -> Measurement:
     """The margin and, where the optimum is unique, the direction of this norm's SVM."""
-    r = steepest.run(setting)
-    right = steepest.growth_of_margin(r)
-    found = (right, steepest.margin(r), speed(r))
+    r = other_norms.run(setting)
+    right = other_norms.growth_of_margin(r)
+    found = (right, other_norms.margin(r), speed(r))
     if r.svm.unique:
-        found = (*found, steepest.direction(r))
-    return steepest.measured_case(r, found, steepest.beside_l2(r, right))
+        found = (*found, other_norms.direction(r))
+    return other_norms.measured_case(r, found, other_norms.beside_l2(r, right))
 
 
 def speed(r: Run) -> Quantity:
@@ -39,7 +39,7 @@ def speed(r: Run) -> Quantity:
     half = r.early.stop - 1
     passed = float(time[-1] - time[half])
     measured = float(r.run.log_loss[half] - r.run.log_loss[-1]) / passed
-    error = r.spread(behind) / passed + gamma * r.svm.certificate.relative_gap
+    error = r.change(behind) / passed + gamma * r.svm.certificate.relative_gap
     return Quantity("-d ln L / dT", gamma, measured, error, tolerances.OTHER_NORMS * gamma)
 
 

@@ -92,3 +92,12 @@ def two_of_three() -> Problem:
 def three_classes() -> Problem:
     """Eight support vectors of three classes that span, pairs independent; theta = 3."""
     return data.planted(n=60, d=4, n_support=8, spanning=True, classes=3, theta=3.0)
+
+
+@cache
+def ten_clouds() -> Problem:
+    """Fan, Schmidt, Thrampoulidis 2025: ten classes of 50 rows in R^25, centres N(0, I), std .1."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((10, 25)).repeat(50, 0)
+    rows = centres + 0.1 * rng.standard_normal(centres.shape)
+    return Problem(rows, np.arange(10).repeat(50), "ten clouds in R^25")

@@ -47,7 +47,7 @@ SAMPLED = 0.2
 constant of order ten."""
 
 OTHER_NORMS = 1e-3
-"""Of what the margin gains per unit of |w|, relative: the norms compared differ by 10 % and more."""
+"""Of what the margin gains per unit of |w|, relative: the norms compared differ by 10 %."""
 
 LIMIT = 0.05
 """Relative, or radians: how near a run is to a limit whose constants are unknown."""

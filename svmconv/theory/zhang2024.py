@@ -16,10 +16,10 @@ import numpy as np
 from scipy.optimize import brentq
 
 from svmconv.optimizers import Adam
-from svmconv.theory import problems, steepest, tolerances
-from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity
+from svmconv.theory import other_norms, problems, tolerances
+from svmconv.theory.claim import Case, Claim, Measurement, Quantity
 from svmconv.theory.comparison import EPS
-from svmconv.theory.steepest import Run, Setting
+from svmconv.theory.other_norms import Run, Setting
 
 CONSTANT = tuple(
     Setting(problem, Adam(rate, b2=0.99), 10**5, "linf")
@@ -27,17 +27,22 @@ CONSTANT = tuple(
     for rate in (1e-3, 1e-2)
 )
 SCHEDULES = tuple(
-    Setting(problems.five_rows, Adam(rate, power, b2=0.9), 10**5, "linf")
-    for rate, power in ((0.01, 0.3), (0.05, 0.5), (0.3, 0.7), (3.0, 1.0))
+    Setting(problems.five_rows, Adam(rate, power, b2=0.9), steps, "linf")
+    for rate, power, steps in (
+        (0.01, 0.3, 10**5),
+        (0.05, 0.5, 10**5),
+        (0.3, 0.7, 10**5),
+        (3.0, 1.0, 10**6),
+    )
 )
 
 
 def constant_rate(setting: Setting) -> Measurement:
     """The exponent r, and the margin."""
-    r = steepest.run(setting)
+    r = other_norms.run(setting)
     right = exponent(r)
-    found = (right, steepest.growth_of_margin(r), steepest.margin(r))
-    return steepest.measured_case(r, found, steepest.beside_l2(r, found[1]))
+    found = (right, other_norms.growth_of_margin(r), other_norms.margin(r))
+    return other_norms.measured_case(r, found, other_norms.beside_l2(r, found[1]))
 
 
 def exponent(r: Run) -> Quantity:
@@ -73,10 +78,10 @@ def decay(gamma: float, method: Adam, length: float) -> float:
 
 def schedule(setting: Setting) -> Measurement:
     """Steps that shrink: the published direction of the bound, and the speed, adiabatically."""
-    r = steepest.run(setting)
-    right = steepest.growth_of_margin(r)
-    found = (right, steepest.margin(r), adiabatic(r))
-    return steepest.measured_case(r, found, steepest.beside_l2(r, right))
+    r = other_norms.run(setting)
+    right = other_norms.growth_of_margin(r)
+    found = (right, other_norms.margin(r), adiabatic(r))
+    return other_norms.measured_case(r, found, other_norms.beside_l2(r, right))
 
 
 def adiabatic(r: Run) -> Quantity:
@@ -95,7 +100,7 @@ def adiabatic(r: Run) -> Quantity:
     predicted = float(width * (weights * t) @ speeds)
     missed = method.power / (steps[0] * (1.0 - method.b2))
     measured = float(log_loss[half] - log_loss[-1])
-    error = (missed + EPS) * predicted + r.spread(r.shortfall)
+    error = (missed + EPS) * predicted + r.change(r.shortfall)
     return Quantity("fall of ln L", predicted, measured, error, tolerances.SCHEDULE * predicted)
 
 

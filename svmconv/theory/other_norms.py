@@ -3,8 +3,7 @@
 No w_tilde is known there, but the way to the limit is bounded: in the clock of |w| the shortfall
 c = gamma |w| - (smallest margin) >= 0 of a method whose bias is this norm stays bounded, and of any
 other grows in proportion to |w|. The same of |w| times the angle where the optimum is unique. Bars
-come from [|w|/4, |w|/2] of the same run, and are such that a c in proportion to |w| breaks them: it
-would change by twice the bar.
+come from [|w|/4, |w|/2] of the same run, and a c in proportion to |w| would break them.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from svmconv.svm.result import MaxMargin
 from svmconv.svm.solve import max_margin
 from svmconv.theory import tolerances
 from svmconv.theory.claim import Control, Measurement, Quantity
+from svmconv.theory.comparison import EPS
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,19 @@ class Run:
         steps = self.run.step.values[[self.early.start, -1]]
         return float(np.log(steps[0])), float(np.log(steps[1]))
 
-    def spread(self, values: Float64[np.ndarray, " t"]) -> float:
-        """How much values vary over the early records, by which they may over the late ones too."""
-        return float(np.ptp(values[self.early]))
+    def change(self, values: Float64[np.ndarray, " t"]) -> float:
+        """How much what is bounded may change over the last half: 3/2 of its early range.
+
+        3/2 because some ten records need not show all of the range; what grew in proportion to |w|
+        would change by 4/3 of this bar.
+        """
+        return 1.5 * float(np.ptp(values[self.early])) + self.rounding
+
+    @cached_property
+    def rounding(self) -> float:
+        """What rounding leaves of w, of margins and of ln L: every step rounds once."""
+        sizes = np.abs([self.norms[-1], self.run.margin[-1], self.run.log_loss[-1]])
+        return 4 * EPS * int(self.run.step[-1]) * float(sizes.max())
 
 
 @cache
@@ -94,7 +104,7 @@ def growth_of_margin(r: Run) -> Quantity:
     gained = float(r.norms[-1] - r.norms[half])
     measured = float(r.run.margin[-1] - r.run.margin[half]) / gained
     gamma = r.svm.margin
-    error = r.spread(r.shortfall) / gained + gamma * r.svm.certificate.relative_gap
+    error = r.change(r.shortfall) / gained + gamma * r.svm.certificate.relative_gap
     return Quantity(
         "d margin / d|w|", gamma, measured, error, tolerances.OTHER_NORMS * gamma
     )  # fmt: skip
@@ -103,7 +113,7 @@ def growth_of_margin(r: Run) -> Quantity:
 def margin(r: Run) -> Quantity:
     """margin / |w| against gamma; c may not exceed twice its early maximum."""
     gamma, size = r.svm.margin, float(r.norms[-1])
-    error = 2.0 * float(np.abs(r.shortfall[r.early]).max()) / size
+    error = (2.0 * float(np.abs(r.shortfall[r.early]).max()) + r.rounding) / size
     return Quantity(
         "margin / |w|", gamma, float(r.run.margin[-1]) / size,
         error + gamma * r.svm.certificate.relative_gap, tolerances.LIMIT * gamma,
@@ -113,7 +123,7 @@ def margin(r: Run) -> Quantity:
 def direction(r: Run) -> Quantity:
     """Angle to the SVM, radians, against 0; only where the optimum is unique."""
     size = float(r.norms[-1])
-    error = 2.0 * float(r.aside[r.early].max()) / size
+    error = (2.0 * float(r.aside[r.early].max()) + r.rounding) / size
     return Quantity("angle", 0.0, float(r.aside[-1]) / size, error, tolerances.LIMIT)
 
 
