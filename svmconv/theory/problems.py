@@ -86,3 +86,34 @@ def two_of_three() -> Problem:
     z = np.array([[1, 0.9, 0.2], [1, -0.7, 0.3], [1.9, 0.9, -0.1]])
     y = np.array([1, -1, 1])
     return Problem(y[:, None] * z, y, "two support vectors in R^3")
+
+
+@cache
+def degenerate() -> Problem:
+    """z = (1, 0), (1, 1): the second touches the margin of the SVM (1, 0) with zero dual."""
+    return Problem([[1.0, 0.0], [-1.0, -1.0]], [1, -1], "z = (1, 0), (1, 1)")
+
+
+@cache
+def nearly_degenerate() -> Problem:
+    """z = (1, 0), (1.01, 1): the second lies beyond the margin, if not by much."""
+    return Problem([[1.0, 0.0], [-1.01, -1.0]], [1, -1], "z = (1, 0), (1.01, 1)")
+
+
+@cache
+def two_zero_duals() -> Problem:
+    """A planted problem in R^5 and two rows that touch the margin with zero dual.
+
+    Outside the three-dimensional span of the support vectors they form an obtuse angle, so that
+    both support the second SVM; inside they are tied to it.
+    """
+    base, rng = data.planted(n=30, d=5, n_support=3), np.random.default_rng(0)
+    assert base.truth is not None
+    w, support = base.truth.w, base.truth.alpha > 0
+    axes = np.linalg.svd(base.x[support])[2]
+    inside = 0.7 * rng.standard_normal((2, 3)) @ axes[:3]
+    outside = np.array([[1.0, 0.0], [-0.48, 1.53]]) @ axes[3:]
+    z = inside + outside + np.outer(1.0 - inside @ w, w) / (w @ w)
+    y = np.array([1, -1])
+    x = np.concatenate([base.x, y[:, None] * z])
+    return Problem(x, np.concatenate([base.y, y]), f"two zero duals beside {base.name}")

@@ -14,9 +14,25 @@ from svmconv.theory.claim import CaseVerdict, Claim, Verdict
 @cache
 def claims() -> dict[str, Claim]:
     """Every claim by its id, in the order of docs/theory.md."""
-    from svmconv.theory import derived, li2018, li2018_joint, lyu2020, soudry2018, soudry2018_deep
+    from svmconv.theory import (
+        derived,
+        li2018,
+        li2018_joint,
+        lyu2020,
+        soudry2018,
+        soudry2018_deep,
+        soudry2018_degenerate,
+    )
 
-    sources = (soudry2018, derived, li2018, li2018_joint, lyu2020, soudry2018_deep)
+    sources = (
+        soudry2018,
+        soudry2018_degenerate,
+        derived,
+        li2018,
+        li2018_joint,
+        lyu2020,
+        soudry2018_deep,
+    )
     found = [claim for source in sources for claim in source.CLAIMS]
     return {claim.id: claim for claim in found}
 
