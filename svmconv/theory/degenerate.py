@@ -19,9 +19,9 @@ with sigma for s. The d_j have an SVM w_2 = sum beta_j d_j (here: independent, a
     eps_j = beta_j / s,    v = w_2 sigma + w_2~ + r,    d_j.w_2~ = ln(a_j / beta_j),
     dr/dsigma = -M_2 r - e^-sigma sum_j beta_j (G beta)_j d_j + O(e^-2sigma),  M_2 = sum beta d d^T.
 
-The forcing is resonant along w_2, where M_2 is 1: r = -(beta.G beta / |w_2|^2) w_2 ln s / s. What is
-left is C / s with a constant C of integration, which depends on the path (for a second eigenvalue
-mu of M_2, C' s^-mu too). A single row: z_j.v = ln s + ln(|d|^2 / N) - (G/|d|^2) ln s / s + O(1/s).
+The forcing is resonant along w_2, where M_2 is 1: r = -(beta.G beta / |w_2|^2) w_2 ln s / s. What
+is left is C / s with a constant C of integration, which depends on the path (and C' s^-mu for any
+other eigenvalue mu of M_2). One row: z_j.v = ln s + ln(|d|^2 / N) - (G / |d|^2) ln s / s + O(1/s).
 """
 
 from __future__ import annotations

@@ -89,6 +89,28 @@ def two_of_three() -> Problem:
 
 
 @cache
+def two_rates(theta: float, lambda_min: float) -> Problem:
+    """Spanned by its support vectors, with a remainder of rates theta - 1 and lambda_min."""
+    return data.planted(n=40, d=4, n_support=4, spanning=True, theta=theta, lambda_min=lambda_min)
+
+
+@cache
+def gaussian_classes(n: int, d: int, classes: int, seed: int) -> Problem:
+    """Standard Gaussians about orthogonal centres of length 6, of one size each."""
+    rng = np.random.default_rng(seed)
+    centres = 6.0 * np.linalg.qr(rng.standard_normal((d, d)))[0][:classes]
+    y = np.arange(n) % classes
+    name = f"{classes} Gaussians(n={n}, d={d}, seed={seed})"
+    return Problem(centres[y] + rng.standard_normal((n, d)), y, name)
+
+
+@cache
+def dependent_pairs() -> Problem:
+    """Three classes, nine support vectors: 18 supporting pairs in ten dimensions."""
+    return data.planted(n=60, d=5, n_support=9, spanning=True, classes=3)
+
+
+@cache
 def degenerate() -> Problem:
     """z = (1, 0), (1, 1): the second touches the margin of the SVM (1, 0) with zero dual."""
     return Problem([[1.0, 0.0], [-1.0, -1.0]], [1, -1], "z = (1, 0), (1, 1)")

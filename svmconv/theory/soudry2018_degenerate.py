@@ -93,7 +93,9 @@ class Doubly:
     def turn(self) -> float:
         """Error bar of the angle, radians, certificate not counted."""
         norm = self.run.norm
-        return (float(np.hypot(self.inside, self.outside)) + self.across * self.inside / norm) / norm
+        return (
+            float(np.hypot(self.inside, self.outside)) + self.across * self.inside / norm
+        ) / norm
 
     @cached_property
     def tight(self) -> Float64[np.ndarray, "s size"]:
@@ -210,8 +212,8 @@ NEARLY = Setting(problems.nearly_degenerate)
 CLAIMS = (
     Claim(
         "soudry2018-degenerate",
-        "Soudry, Hoffer, Nacson, Gunasekar, Srebro, JMLR 19 (2018), theorem 3 for every data set; "
-        "constants derived (docs/theory.md)",
+        "Soudry, Hoffer, Nacson, Gunasekar, Srebro, JMLR 19 (2018), theorem 3, the data sets "
+        "of measure zero; constants derived (docs/theory.md)",
         "Rows that touch the margin with zero dual make the direction converge like "
         "ln ln t / ln t: w = w_hat ln tau + w_2 ln ln tau + O(1), w_2 a second SVM.",
         (

@@ -15,18 +15,24 @@ from svmconv.theory.claim import CaseVerdict, Claim, Verdict
 def claims() -> dict[str, Claim]:
     """Every claim by its id, in the order of docs/theory.md."""
     from svmconv.theory import (
+        conservation,
         derived,
         li2018,
         li2018_joint,
         lyu2020,
+        residual,
         soudry2018,
         soudry2018_deep,
         soudry2018_degenerate,
+        soudry2018_multiclass,
     )
 
     sources = (
         soudry2018,
         soudry2018_degenerate,
+        soudry2018_multiclass,
+        residual,
+        conservation,
         derived,
         li2018,
         li2018_joint,
