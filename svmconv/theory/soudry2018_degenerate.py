@@ -124,7 +124,7 @@ def direction(d: Doubly) -> Quantity:
 
 
 def margin_gap(d: Doubly) -> Quantity:
-    """Relative margin gap: (ln ln t)^2 / (2 |d|^2 ln^2 t) of it is the second logarithm's."""
+    """Relative margin gap: (gamma |w_2| ln ln t / ln t)^2 / 2 of it is the second logarithm's."""
     c, gamma = d.run, d.run.constants.gamma
     predicted = float(d.forecast.margin_gap[-1])
     # what moves w along u moves |w| and every supporting margin alike
@@ -142,7 +142,8 @@ def zero_dual(d: Doubly) -> Quantity:
     c, z = d.run, d.constants.rows
     s, longest = float(c.clock[-1]), float(length(z).max())
     moving = c.weights[-1].ravel() - s * c.constants.u.ravel() / c.constants.gamma
-    predicted, measured = (s * np.exp(-z @ v) / c.constants.n for v in (d.moving[-1], moving))
+    with np.errstate(over="ignore"):
+        predicted, measured = (s * np.exp(-z @ v) / c.constants.n for v in (d.moving[-1], moving))
     worst = int(np.argmax(np.abs(measured / predicted - 1.0)))
     expected = float(predicted[worst])
     error = np.expm1(longest * (np.hypot(d.inside, d.outside) + c.floor))
@@ -150,6 +151,27 @@ def zero_dual(d: Doubly) -> Quantity:
         "ln t x zero dual", expected, float(measured[worst]), expected * float(error),
         tolerances.LOG_LOG * expected,
     )  # fmt: skip
+
+
+def coupling(d: Doubly) -> Quantity:
+    """The coefficient of w_2 (ln s) / s, which the bar of a remainder C / s would cover.
+
+    y = s (w.w_2 / |w_2|^2 - ln s - its limit) is a straight line in sigma = ln s, up to terms of
+    order sigma^2 e^-sigma. Its slopes over two windows of one length D tell how much of those is
+    left: they fall by e^-D from one to the next.
+    """
+    c, k = d.run, d.constants
+    s, unit = c.clock[d.late], k.growth / (k.growth @ k.growth)
+    sigma, predicted = np.log(s), float(k.forcing @ k.outside.T @ unit)
+    moving = d.residual + d.moving
+    y = s * ((moving - k.limit) @ unit - sigma)
+    at = np.searchsorted(sigma, np.array([0.5, 0.625, 0.75]) * sigma[-1])
+    early, late = np.diff(y[at]) / np.diff(sigma[at])
+    fall = float(np.exp(-(sigma[at[1]] - sigma[at[0]])))
+    rounding = c.rounding * s[at[2]] * float(np.linalg.norm(unit)) / (sigma[at[2]] - sigma[at[1]])
+    error = 3.0 * abs(late - early) * fall / (1.0 - fall) + 2.0 * float(rounding)
+    tolerance = tolerances.LOG_LOG * max(1.0, abs(predicted))
+    return Quantity("(ln ln t)/ln t", -predicted, float(late), error, tolerance)
 
 
 def loss_constant(d: Doubly) -> Quantity:
@@ -189,7 +211,7 @@ def measure(setting: Setting, control: Callable[[Doubly], Control]) -> Measureme
     """One degenerate problem against a control."""
     c = compare(setting)
     d = Doubly(c, degenerate(c))
-    found = (direction(d), margin_gap(d), zero_dual(d), loss_constant(d))
+    found = (direction(d), margin_gap(d), zero_dual(d), coupling(d), loss_constant(d))
     curves = c.gaps.isel(log1p_t=d.late).assign(
         residual=("log1p_t", c.constants.gamma * length(d.residual)),
         angle_forecast=d.forecast.angle,
