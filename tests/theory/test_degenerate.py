@@ -119,7 +119,8 @@ def with_run(d, change):
 
 
 def stretched(run):
-    return run.assign_coords(log1p_t=1.001 * run.log1p_t)
+    """ln t off by a millionth: by one at the end."""
+    return run.assign_coords(log1p_t=(1 + 1e-6) * run.log1p_t)
 
 
 def more_across(run):
@@ -143,6 +144,7 @@ WRONG = {
     "another |d|": lambda d: with_constants(d, limit=d.constants.limit + 0.01 * d.constants.growth),
     "forcing absent": lambda d: with_constants(d, forcing=0.0 * d.constants.forcing),
     "forcing reversed": lambda d: with_constants(d, forcing=-d.constants.forcing),
+    "ln t stretched": lambda d: with_run(d, stretched),
     "more across": lambda d: with_run(d, more_across),
     "stopped": lambda d: with_run(d, stopped),
 }
@@ -153,13 +155,6 @@ def test_wrong_constants_and_broken_runs_do_not_hold(wrong):
     d = WRONG[wrong](doubly(TOY))
     found = [q(d).verdict for q in (claim.direction, claim.zero_dual, claim.coupling)]
     assert "contradicted" in found, found
-
-
-def test_a_stretched_clock_misses_its_bar_however_wide():
-    """w_hat ln t is off by a thousand, and the bar with it: undecided, and not for lack of room."""
-    found = claim.direction(with_run(doubly(TOY), stretched))
-    assert found.missed
-    assert found.verdict != "holds"
 
 
 def test_the_same_forecast_misses_a_row_just_beyond_the_margin():
