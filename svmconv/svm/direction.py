@@ -12,8 +12,15 @@ second because A A^T (a' - a) = rho + A eta. If all a' > 0 by the second bound, 
 every other row by the first, v' satisfies the KKT conditions: it IS the exact SVM, and the angle is
 at most asin(e / |v|). A row equal to a supporting one, bit for bit, shares its margin of exactly 1.
 
-Where this proof does not close (dependent or near-zero duals, ties) there is no such bound. This
-file imports nothing of the solver.
+A row that touches the margin with zero dual leaves z.v' >= 1 open by a rounding delta. Let D hold
+the parts of such rows outside span(A), s' its smallest singular value. Some x in span(D) has
+D x = delta, |x| <= |delta| / s', and v' + x is feasible. v' is the shortest v with A v >= 1, which
+the exact w_hat obeys too, and v'.x = 0, hence
+
+    |w_hat - v'|^2 <= |w_hat|^2 - |v'|^2 <= |v' + x|^2 - |v'|^2 = |x|^2.
+
+Where this proof does not close (dependent or near-zero duals, dependent ties) there is no such
+bound. This file imports nothing of the solver.
 """
 
 from __future__ import annotations
@@ -62,9 +69,10 @@ def direction_bound(
     e = (rho / s + eta) * (1 + 1e-10)
     settled = (rho / s**2 + eta / s) * (1 + 1e-10) < duals.min()
     size = float(np.linalg.norm(v)) * (1 - 4 * v.size * U)
-    if not settled or e >= size or not _others_hold(problem, x, v, e, row, rival):
+    if not settled or e >= size:
         return math.pi
-    return math.asin(e / size) * (1 + 8 * U)
+    e += _to_feasible(problem, x, v, e, row, rival)
+    return math.asin(e / size) * (1 + 8 * U) if e < size else math.pi
 
 
 def _supporting(
@@ -82,15 +90,18 @@ def _supporting(
     return a.reshape(len(row), -1)
 
 
-def _others_hold(
+def _to_feasible(
     problem: Problem,
     x: Float64[np.ndarray, "n p"],
     v: Float64[np.ndarray, "*v"],
     e: float,
     row: Int[np.ndarray, " m"],
     rival: Int[np.ndarray, " m"],
-) -> bool:
-    """Whether every other margin is at least 1 for all weights within e of v."""
+) -> float:
+    """How far any weights within e of v are from feasible ones, outside the supporting span.
+
+    Zero if every other margin is at least 1 for all of them; inf where the proof does not close.
+    """
     lengths = np.linalg.norm(x, axis=1)
     if problem.binary:
         margins, reach = (problem.signs * (x @ v))[:, None], 1.0
@@ -100,11 +111,26 @@ def _others_hold(
         margins[problem.own] = np.inf
         reach = math.sqrt(2.0)
     rounding = 2.1 * (x.shape[1] + 3) * U * lengths * float(np.linalg.norm(v))
-    needed = 1.0 + (reach * lengths * e + rounding) * (1 + 1e-10)
-    doubtful = margins < needed[:, None]
-    doubtful[row, rival] = False
+    missing = 1.0 - margins + ((reach * lengths * e + rounding) * (1 + 1e-10))[:, None]
+    others = np.ones(missing.shape, dtype=bool)
+    others[row, rival] = False
     keys = {_key(problem, x, n, k) for n, k in zip(row.tolist(), rival.tolist(), strict=True)}
-    return all(_key(problem, x, n, k) in keys for n, k in np.argwhere(doubtful).tolist())
+    for n, k in np.argwhere(others & (missing > 0)).tolist():
+        others[n, k] = _key(problem, x, n, k) not in keys
+    tight = others & (missing > 0)
+    if not tight.any():
+        return 0.0
+    if tight.sum() * v.size > LARGEST or tight.sum() + len(row) > v.size:
+        return math.inf
+    basis = np.linalg.svd(_supporting(problem, x, row, rival), full_matrices=False)[2]
+    z = _supporting(problem, x, *np.nonzero(tight))
+    smallest = float(np.linalg.svd(z - (z @ basis.T) @ basis, compute_uv=False)[-1])
+    smallest -= 64 * v.size * U * float(np.linalg.norm(z))
+    if smallest <= 0:
+        return math.inf
+    far = float(np.linalg.norm(missing[tight])) / smallest * (1 + 1e-10)
+    still = missing + (reach * lengths * far * (1 + 1e-10))[:, None]
+    return far if (still[others & ~tight] <= 0).all() else math.inf
 
 
 def _key(problem: Problem, x: Float64[np.ndarray, "n p"], n: int, k: int) -> tuple[bytes, ...]:

@@ -37,14 +37,15 @@ from svmconv.theory.forecast import forecast, forecast_weights, log_tau, out, ou
 
 EPS = float(np.finfo(np.float64).eps)
 RTOL = 1e-8
-"""Tolerance of the flow whose rerun at RTOL / 100 is the one that is measured."""
+"""Tolerance of a step of the flow; its rerun at RTOL / 100 is the one that is measured."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Gradient flow up to ln t = log_t."""
+    """Gradient flow up to ln t = log_t, rerun at a hundredth of the tolerance rtol of a step."""
 
     log_t: float = 1e6
+    rtol: float = RTOL
 
     def __str__(self) -> str:
         return f"flow to ln t = {self.log_t:g}".replace("e+0", "e")
@@ -333,8 +334,8 @@ def compare(setting: Setting) -> Comparison:
         kind["init"] = init[..., :-1], init[..., -1] * np.sqrt(setting.bias_scale)
     if isinstance(method, Flow):
         rate = 1.0
-        coarse = gradient_flow(problem, method.log_t, rtol=RTOL, **kind)
-        run = gradient_flow(problem, method.log_t, rtol=RTOL / 100, **kind)
+        coarse = gradient_flow(problem, method.log_t, rtol=method.rtol, **kind)
+        run = gradient_flow(problem, method.log_t, rtol=method.rtol / 100, **kind)
     else:
         known = isinstance(method.optimizer, Optimizer)
         rate = method.optimizer.effective_rate if known else 1.0

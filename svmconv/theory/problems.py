@@ -101,3 +101,56 @@ def ten_clouds() -> Problem:
     centres = rng.standard_normal((10, 25)).repeat(50, 0)
     rows = centres + 0.1 * rng.standard_normal(centres.shape)
     return Problem(rows, np.arange(10).repeat(50), "ten clouds in R^25")
+
+
+@cache
+def two_rates(theta: float, lambda_min: float) -> Problem:
+    """Spanned by its support vectors, with a remainder of rates theta - 1 and lambda_min."""
+    return data.planted(n=40, d=4, n_support=4, spanning=True, theta=theta, lambda_min=lambda_min)
+
+
+@cache
+def gaussian_classes(n: int, d: int, classes: int, seed: int) -> Problem:
+    """Standard Gaussians about orthogonal centres of length 6, of one size each."""
+    rng = np.random.default_rng(seed)
+    centres = 6.0 * np.linalg.qr(rng.standard_normal((d, d)))[0][:classes]
+    y = np.arange(n) % classes
+    name = f"{classes} Gaussians(n={n}, d={d}, seed={seed})"
+    return Problem(centres[y] + rng.standard_normal((n, d)), y, name)
+
+
+@cache
+def dependent_pairs() -> Problem:
+    """Three classes, nine support vectors: 18 supporting pairs in ten dimensions."""
+    return data.planted(n=60, d=5, n_support=9, spanning=True, classes=3)
+
+
+@cache
+def degenerate() -> Problem:
+    """z = (1, 0), (1, 1): the second touches the margin of the SVM (1, 0) with zero dual."""
+    return Problem([[1.0, 0.0], [-1.0, -1.0]], [1, -1], "z = (1, 0), (1, 1)")
+
+
+@cache
+def nearly_degenerate() -> Problem:
+    """z = (1, 0), (1.01, 1): the second lies beyond the margin, if not by much."""
+    return Problem([[1.0, 0.0], [-1.01, -1.0]], [1, -1], "z = (1, 0), (1.01, 1)")
+
+
+@cache
+def two_zero_duals() -> Problem:
+    """A planted problem in R^5 and two rows that touch the margin with zero dual.
+
+    Outside the three-dimensional span of the support vectors they form an obtuse angle, so that
+    both support the second SVM; inside they are tied to it.
+    """
+    base, rng = data.planted(n=30, d=5, n_support=3), np.random.default_rng(0)
+    assert base.truth is not None
+    w, support = base.truth.w, base.truth.alpha > 0
+    axes = np.linalg.svd(base.x[support])[2]
+    inside = 0.7 * rng.standard_normal((2, 3)) @ axes[:3]
+    outside = np.array([[1.0, 0.0], [-0.48, 1.53]]) @ axes[3:]
+    z = inside + outside + np.outer(1.0 - inside @ w, w) / (w @ w)
+    y = np.array([1, -1])
+    x = np.concatenate([base.x, y[:, None] * z])
+    return Problem(x, np.concatenate([base.y, y]), f"two zero duals beside {base.name}")

@@ -148,8 +148,9 @@ def bend(c: Comparison) -> float:
 
 
 def w_perp(c: Comparison) -> float:
-    """sqrt(|v_bar|^2 + |w_out|^2): predicted length of w across u."""
-    return float(np.sqrt(np.sum(c.constants.v_bar**2) + np.sum(c.w_out**2)))
+    """sqrt(|v_bar|^2 + |w_out|^2): predicted length of w across u, centred over classes."""
+    out = c.w_out if c.problem.binary else centre(c.w_out)
+    return float(np.sqrt(np.sum(c.constants.v_bar**2) + np.sum(out**2)))
 
 
 def scaled_floor(c: Comparison) -> float:

@@ -15,21 +15,31 @@ from svmconv.theory.claim import CaseVerdict, Claim, Verdict
 def claims() -> dict[str, Claim]:
     """Every claim by its id, in the order of docs/theory.md."""
     from svmconv.theory import (
+        conservation,
         derived,
+        fan2025,
+        gunasekar2018,
         ji2019,
         ji2021,
         li2018,
         li2018_joint,
         lyu2020,
         nacson2019,
+        residual,
         soudry2018,
         soudry2018_deep,
+        soudry2018_degenerate,
+        soudry2018_multiclass,
+        wang2021,
         wang2022,
+        zhang2024,
     )
 
-    l2_methods = (ji2021, nacson2019, wang2022, ji2019)
+    descent = (soudry2018, soudry2018_degenerate, soudry2018_multiclass, residual, conservation)
+    l2_methods = (derived, ji2021, nacson2019, wang2022, ji2019)
+    norms = (gunasekar2018, zhang2024, wang2021, fan2025)
     networks = (li2018, li2018_joint, lyu2020, soudry2018_deep)
-    sources = (soudry2018, derived, *l2_methods, *networks)
+    sources = (*descent, *l2_methods, *norms, *networks)
     found = [claim for source in sources for claim in source.CLAIMS]
     return {claim.id: claim for claim in found}
 

@@ -72,3 +72,32 @@ def test_scale_leaves_the_bound_alone(scale: float) -> None:
     base = sc.data.half_spaces(n=200, d=5)
     svm = sc.max_margin(sc.Problem(base.x * scale, base.y))
     assert svm.certificate.direction < 1e-13
+
+
+def test_a_row_that_touches_with_zero_dual_is_certified_too() -> None:
+    """Its margin of 1 has no proof; what may be missing moves the SVM by as much."""
+    base = sc.data.planted(n=40, d=5, n_support=3, seed=3)
+    assert base.truth is not None
+    w = base.truth.w
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((2, 5))
+    rows += np.outer(1.0 - rows @ w, w) / (w @ w)
+    problem = sc.Problem(np.vstack([base.x, rows]), np.append(base.y, [1, 1]))
+    svm = sc.max_margin(problem)
+    assert np.count_nonzero(svm.alpha) == 3
+    assert float(angle(svm.w, w)) <= direction_bound(problem, svm.w, svm.alpha) + 4e-16
+    assert svm.certificate.angle_bound < 1e-12
+
+
+@pytest.mark.parametrize("missing", [1e-9, 1e-6, 1e-3])
+def test_a_margin_that_is_missing_is_in_the_bound(missing: float) -> None:
+    """z = (1, 0), (1 - m, 1): from (1, 0) the SVM (1, m) is m away, with duals of its own."""
+    problem = sc.Problem([[1.0, 0.0], [1.0 - missing, 1.0], [-3.0, 0.0]], [1, 1, 0])
+    bound = direction_bound(problem, np.array([1.0, 0.0]), np.array([1.0, 0.0, 0.0]))
+    assert math.atan(missing) <= bound <= 1.01 * missing
+
+
+def test_a_touching_row_inside_the_supporting_span_stays_open() -> None:
+    """z = (1, 0), (1 - m, 0): no step outside the span of the first mends the second."""
+    problem = sc.Problem([[1.0, 0.0], [1.0 - 1e-9, 0.0], [-3.0, 0.0]], [1, 1, 0])
+    assert direction_bound(problem, np.array([1.0, 0.0]), np.array([1.0, 0, 0])) == math.pi
