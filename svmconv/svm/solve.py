@@ -20,6 +20,7 @@ from svmconv.svm import programs
 from svmconv.svm.offset import common_offset, moved_back
 from svmconv.svm.outcome import certified, not_separable
 from svmconv.svm.polish import Infeasible, Polished, polish
+from svmconv.svm.pricing import SLACK, nearest, violated
 from svmconv.svm.result import MaxMargin
 from svmconv.svm.rows import Pairs, SignedRows
 from svmconv.svm.separability import zero_combination
@@ -34,8 +35,6 @@ NEARLY = 0.95
 """The first guess is good enough once every row has this margin."""
 SPARE = 200
 """Rows that the first working set holds beyond twice the number of weights."""
-SLACK = 1.3
-"""A row of the working set with zero dual and a margin above this is dropped."""
 BLAS = ThreadpoolController()
 """The linear algebra libraries of this process: looking for them anew takes as long as a solve."""
 
@@ -114,14 +113,14 @@ def _l2(rows: SignedRows, bias: Bias) -> MaxMargin:
             ) from None
         solvers.append(solver)
         margins = rows.margins(answer.v, answer.u)
-        violated = _violated(margins, working, rows.size + 50)
-        if not len(violated):
+        short = violated(margins, working, rows.size + 50)
+        if not len(short):
             name = " + ".join(dict.fromkeys(solvers))
             return certified(rows, bias, working, answer, margins, name, rounds)
         keep = (answer.alpha > 0) | (margins.ravel()[working] <= SLACK)
-        working = np.concatenate([working[keep], violated])
-        alpha = np.concatenate([answer.alpha[keep], np.zeros(len(violated))])
-        continued = len(violated) <= 10 + rows.size // 16
+        working = np.concatenate([working[keep], short])
+        alpha = np.concatenate([answer.alpha[keep], np.zeros(len(short))])
+        continued = len(short) <= 10 + rows.size // 16
     raise CertificateError(
         f"{ROUNDS} rounds of constraint generation were not enough: the rows are too close to "
         "non-separable for float64; rescale the features or drop near-duplicate rows",
@@ -134,7 +133,7 @@ def _first_rows(rows: SignedRows) -> Pairs:
     """The rows nearest to a softened SVM that itself was found by constraint generation."""
     size = rows.size + rows.free
     margins = rows.margins(*rows.mean_difference())
-    working = _nearest(rows, margins, 2 * size + SPARE)
+    working = nearest(rows, margins, 2 * size + SPARE)
     guess, hardness = np.zeros(size), 0.0
     for _ in range(SOFT_ROUNDS):
         a, c = rows.take(working)
@@ -146,40 +145,8 @@ def _first_rows(rows: SignedRows) -> Pairs:
         inside = margins.ravel()[working]
         if inside.min() < NEARLY:
             hardness *= 10.0
-        working = np.append(working[inside < SLACK], _violated(margins, working, size + 50))
-    return _nearest(rows, margins, 2 * size + SPARE)
-
-
-def _nearest(rows: SignedRows, margins: np.ndarray, count: int) -> Pairs:
-    """The constraints of smallest margin, and at least one of every class."""
-    found = _smallest(margins.ravel(), count)
-    found = found[np.isfinite(margins.ravel()[found])]
-    hardest = margins.argmin(axis=1)
-    of_each = []
-    for k in range(rows.problem.n_classes):
-        members = np.flatnonzero(rows.problem.index == k)
-        best = members[np.argmin(margins[members, hardest[members]])]
-        of_each.append(best * rows.rivals + hardest[best])
-    return np.union1d(found, of_each)
-
-
-def _violated(margins: np.ndarray, working: Pairs, count: int) -> Pairs:
-    """The most violated constraints outside the working set."""
-    flat = margins.ravel().copy()
-    flat[working] = np.inf
-    below = np.flatnonzero(flat < 1.0 - 1e-13)
-    return below[_smallest(flat[below], count)]
-
-
-def _smallest(values: np.ndarray, count: int) -> Pairs:
-    """Where the smallest values are, and the smallest distinct ones: copies must not crowd out."""
-    if count >= len(values):
-        return np.arange(len(values))
-    found = np.argpartition(values, count)[:count]
-    distinct = np.unique(values[found], return_index=True)[1]
-    if len(distinct) == count:
-        return found
-    return np.union1d(found, np.unique(values, return_index=True)[1][:count])
+        working = np.append(working[inside < SLACK], violated(margins, working, size + 50))
+    return nearest(rows, margins, 2 * size + SPARE)
 
 
 def _exact(rows: SignedRows, working: Pairs, alpha: np.ndarray | None) -> tuple[Polished, str]:
