@@ -14,9 +14,11 @@ from typing import get_args
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from svmconv.errors import CertificateError, DataError, NotSeparableError
+from svmconv.errors import CertificateError, NotSeparableError
 from svmconv.problem import Bias, Geometry, Problem, check_choice, check_problem
 from svmconv.svm import programs
+from svmconv.svm.certificate import check_augmented
+from svmconv.svm.generation import in_norm
 from svmconv.svm.offset import common_offset, moved_back
 from svmconv.svm.outcome import certified, not_separable
 from svmconv.svm.polish import Infeasible, Polished, polish
@@ -51,14 +53,16 @@ def max_margin(
     bias "none": min |w|. "augmented": min |w|^2 + b^2 / bias_scale, what descent on (w, b) reaches.
     "free": min |w| over w and b, the classical SVM. K classes: Crammer and Singer's form.
 
+    geometry: the norm |w|. "l1" and "linf" are entrywise, "spectral" is the largest singular value
+    of W, for two classes the same as "l2". Off l2 the answer need not be unique (see `unique`).
+
     Raises NotSeparableError, with a combination of rows that proves it; CertificateError if the
     bounds stay further apart than 1e-9; DataError on unknown or unavailable options.
     """
     check_problem(problem)
     check_choice("bias", bias, get_args(Bias))
     check_choice("geometry", geometry, get_args(Geometry))
-    if geometry != "l2":
-        _refuse(geometry, bias)
+    check_augmented(bias, geometry)
     problem.rows("none", bias_scale)  # refuses a bias_scale that is not positive
     _check_spread(problem)
     rows = SignedRows(problem, bias, float(bias_scale))
@@ -69,9 +73,18 @@ def max_margin(
         second_core.submit(lambda: problem.id)  # hashing many rows takes as long as solving
         offset = common_offset(problem.x) if bias == "free" else np.zeros(problem.d)
         if not offset.any():
-            return _l2(rows, bias)
-        near = Problem(problem.x - offset, problem.y, problem.name)
-        return moved_back(problem, _l2(replace(rows, problem=near), bias), offset)
+            return _in_geometry(rows, bias, geometry)
+        near = replace(rows, problem=Problem(problem.x - offset, problem.y, problem.name))
+        return moved_back(problem, _in_geometry(near, bias, geometry), offset)
+
+
+def _in_geometry(rows: SignedRows, bias: Bias, geometry: Geometry) -> MaxMargin:
+    l2 = _l2(rows, bias)
+    if geometry == "l2":
+        return l2
+    if geometry == "spectral" and rows.problem.binary:
+        return replace(l2, geometry=geometry)  # of a single vector they are one norm
+    return in_norm(rows, l2, geometry)
 
 
 def _check_spread(problem: Problem) -> None:
@@ -86,15 +99,6 @@ def _check_spread(problem: Problem) -> None:
             lower=0.0,
             upper=float("inf"),
         )
-
-
-def _refuse(geometry: Geometry, bias: Bias) -> None:
-    """Where the other geometries will be dispatched from."""
-    if bias == "augmented":
-        raise DataError(
-            f'bias="augmented" has no meaning with geometry={geometry!r}: use "none" or "free"'
-        )
-    raise DataError(f'geometry={geometry!r} is not available yet: use geometry="l2"')
 
 
 def _l2(rows: SignedRows, bias: Bias) -> MaxMargin:
