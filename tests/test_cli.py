@@ -169,6 +169,16 @@ def test_solve_prints_and_saves_the_exact_svm(capsys, here):
     assert (here / "svm.npz").read_bytes() == kept
 
 
+@pytest.mark.parametrize(("geometry", "said"), [("l1", "not certified"), ("spectral", "the only")])
+def test_geometry_reaches_the_solver(capsys, here, geometry, said):
+    status, out, _ = run(capsys, "solve", "ok.npz", "--geometry", geometry, "--out", "svm.npz")
+    assert status == 0
+    svm = MaxMargin.load(here / "svm.npz")
+    assert svm.geometry == geometry
+    assert said in out
+    assert ("the only optimum" if svm.unique else "one of many optima") in out
+
+
 def test_bias_scale_reaches_the_solver(capsys, here):
     argv = ("solve", "ok.npz", "--bias", "augmented", "--bias-scale", "1e2", "--out", "svm.npz")
     assert run(capsys, *argv)[0] == 0

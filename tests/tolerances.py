@@ -33,3 +33,9 @@ FLOW_LOG_LOSS = 1e-9
 CONSERVED = 64 * EPS
 """A conserved sum of weights, relative to the largest weight: a random walk of roundings over a few
 hundred steps; 15 EPS measured."""
+
+SOLVER = 1e-6
+"""A linear program by HiGHS at its default tolerance, 1e-7 a row, beside a polished vertex."""
+
+FIRST_ORDER = 1e-5
+"""The optimal value that SCS finds, an operator splitting method stopped at residuals of 1e-7."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -34,6 +35,11 @@ def svm_table(problem: Problem, svm: MaxMargin) -> Table:
     proof = svm.certificate
     b = np.array2string(np.asarray(svm.b), precision=10, separator=", ")
     scale = f" (scale {svm.bias_scale:g})" if svm.bias == "augmented" else ""
+    direction = f"within {proof.angle_bound:.1e} rad of the exact one"
+    if math.isnan(proof.angle_bound):
+        direction = f"not certified in the {svm.geometry} norm"
+    if svm.geometry != "l2":
+        direction += ", the only optimum" if svm.unique else ", one of many optima"
     return _pairs(
         {
             "problem": f"{problem.name}: {problem.n} rows, {problem.d} features, "
@@ -42,7 +48,7 @@ def svm_table(problem: Problem, svm: MaxMargin) -> Table:
             "margin": f"{svm.margin:.15g}",
             "certified": f"{proof.lower:.15g} to {proof.upper:.15g}, "
             f"relative gap {proof.relative_gap:.1e}",
-            "direction": f"within {proof.angle_bound:.1e} rad of the exact one",
+            "direction": direction,
             "width": f"{svm.width:.15g}",
             "b": b,
             "support vectors": _rows(svm.support),

@@ -10,6 +10,7 @@ import xarray as xr
 from svmconv.dynamics.recording import stacked
 from svmconv.errors import DataError
 from svmconv.geometry import angle, centre, direction_gap, length
+from svmconv.geometry import norm as norm_in
 from svmconv.svm.result import MaxMargin
 
 
@@ -19,7 +20,9 @@ def gaps(trajectory: xr.Dataset, svm: MaxMargin) -> xr.Dataset:
     Over log1p_t: angle (radians; for "augmented" that of (w, b / sqrt c), with angle_w of w alone),
     direction_gap = 1 - cos, margin_gap = (gamma - margin / |w|) / gamma, bias_gap = b/|w| -
     b*/|w*|, norm |w|, log_loss (natural log), floor (the angle that the SVM is certified to).
-    Weights of K classes are centred over classes first. nan where w = 0. Raises DataError when
+    In margin_gap |w| is the norm of the SVM's geometry, elsewhere l2; off l2 the floor is nan and
+    angles mean little unless svm.unique. Weights of K classes are centred over classes first (not
+    for margin_gap off l2). nan where w = 0. Raises DataError when
     trajectory and SVM are of different problems or bias kinds.
     """
     _check(trajectory, svm)
@@ -30,8 +33,14 @@ def gaps(trajectory: xr.Dataset, svm: MaxMargin) -> xr.Dataset:
     target, target_w = svm.w_aug.ravel(), svm.w.ravel()
     norm, norm_w = length(flat), length(flat_w)
     over, over_w = (np.where(size > 0, size, np.nan) for size in (norm, norm_w))
+    size = over
+    if svm.geometry != "l2":
+        size = np.array([
+            norm_in(one, svm.geometry) if one.any() and np.isfinite(one).all() else np.nan
+            for one in trajectory.w.values
+        ])  # fmt: skip
     with np.errstate(invalid="ignore"):  # a forecast at ln t = -inf
-        margin_gap = (svm.margin - trajectory.margin.values / over) / svm.margin
+        margin_gap = (svm.margin - trajectory.margin.values / size) / svm.margin
         bias = (b.T / over_w).T - svm.b / length(target_w)
     variables: dict[str, Any] = {
         "angle": angle(flat, target),

@@ -40,7 +40,7 @@ def moved_back(problem: Problem, near: MaxMargin, offset: Float64[np.ndarray, " 
     terms = np.vstack([-np.atleast_2d(near.w).T, np.atleast_1d(near.b)])
     b = dot2(terms, np.append(offset, 1.0)[:, None])[0]
     b = float(b[0]) if problem.binary else b
-    certificate = certify(problem, near.w, b, near.alpha, bias="free")
+    certificate = certify(problem, near.w, b, near.alpha, bias="free", geometry=near.geometry)
     if not certificate.relative_gap <= GAP:
         raise CertificateError(
             f"the margin is {near.margin:.10g}, but so far from the origin no intercept in float64 "

@@ -48,14 +48,7 @@ def certified(
             finer = _in_units(rows, bias, working, again)
             if finer[-1].relative_gap < certificate.relative_gap:
                 answer, (w, b, alpha, certificate) = again, finer
-    if not certificate.relative_gap <= GAP:
-        raise CertificateError(
-            f"the margin is only known to lie between {certificate.lower:.6g} and "
-            f"{certificate.upper:.6g}: the rows are too close to non-separable for float64, or of "
-            "very different sizes; rescale the features (or bias_scale)",
-            lower=certificate.lower,
-            upper=certificate.upper,
-        )
+    refuse_wide(certificate)
     support = alpha > 0 if problem.binary else alpha.any(axis=1)
     found = MaxMargin(
         w=w,
@@ -74,6 +67,18 @@ def certified(
     )
     direction = direction_bound(problem, found.w_aug, alpha, bias=bias, bias_scale=rows.bias_scale)
     return replace(found, certificate=replace(certificate, direction=direction))
+
+
+def refuse_wide(certificate: Certificate) -> None:
+    """Raise CertificateError unless the relative gap is within GAP."""
+    if not certificate.relative_gap <= GAP:
+        raise CertificateError(
+            f"the margin is only known to lie between {certificate.lower:.6g} and "
+            f"{certificate.upper:.6g}: the rows are too close to non-separable for float64, or of "
+            "very different sizes; rescale the features (or bias_scale)",
+            lower=certificate.lower,
+            upper=certificate.upper,
+        )
 
 
 def _in_units(

@@ -22,6 +22,8 @@ SCHEMA = 1
 _ARRAYS = ("w", "b", "alpha", "support", "active")
 _HEADER = ("schema", "lower", "upper", "direction")
 _WORDS = ("margin", "bias", "bias_scale", "geometry", "solver", "rounds", "problem_id")
+_LATER = {"unique": True}
+"""Words that older files lack, and what they mean there: those files are all of l2."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,8 +31,15 @@ class MaxMargin:
     """The weights of least norm with every margin at least 1, and what proves them.
 
     Two classes: y_n (<w, x_n> + b) >= 1. K classes: <w_y - w_k, x_n> + b_y - b_k >= 1 for every
-    rival k, with w and b summing to zero over classes. w = sum alpha_n z_n over the signed (pair)
-    rows z, and sum alpha = 1 / margin^2.
+    rival k, b summing to zero over classes, and w too where the norm is l2 or spectral: taking its
+    mean from W raises neither. It may raise the l1 and linf norms, so there w is not centred.
+
+    With the signed (pair) rows z, forces g = sum alpha_n z_n and the norm |.| of the geometry,
+
+        |g|_* = |w|,    sum alpha = |w|^2 = 1 / margin^2,    and in l2 simply w = g:
+
+    the KKT conditions of min |w|^2 / 2 ask for g.w = |w|^2 = |g|_*^2, and g.w = sum alpha_n as
+    every supporting row has margin 1. (The linear program's own duals are alpha / |w|.)
     """
 
     w: Float64[np.ndarray, "*w"]
@@ -54,6 +63,9 @@ class MaxMargin:
     rounds: int
     """Rounds of constraint generation."""
     problem_id: str
+    unique: bool = True
+    """Whether no other w is optimal; for K classes up to one vector added to every class. Always so
+    in l2; svm/uniqueness.py says how the others are decided, to 1e-9 as a rule."""
 
     @property
     def n(self) -> int:
@@ -80,11 +92,11 @@ class MaxMargin:
 
     @property
     def width(self) -> float:
-        """Distance of the supporting hyperplanes, 2 / |w|, in feature units.
+        """Distance of the supporting hyperplanes, 2 / |w| in l2, in feature units.
 
-        For K classes the hyperplanes <w_i - w_j, x> + b_i - b_j = +-1 of classes i and j are
-        2 / |w_i - w_j| apart; the width is the least over pairs. K = 2 read as two classes agrees,
-        with w = w_1 - w_0.
+        So in every geometry. For K classes the hyperplanes <w_i - w_j, x> + b_i - b_j = +-1 of
+        classes i and j are 2 / |w_i - w_j| apart; the width is the least over pairs. K = 2 read as
+        two classes agrees, with w = w_1 - w_0.
         """
         if self.w.ndim == 1:
             return 2.0 / norm(self.w)
@@ -92,19 +104,20 @@ class MaxMargin:
         return min(2.0 / norm(self.w[i] - self.w[j]) for i in range(k) for j in range(i))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it; arrays become lists."""
+        """Everything, as JSON can hold it; arrays become lists, nan becomes None."""
         found: dict[str, Any] = {"schema": SCHEMA}
-        for name in (*_ARRAYS, *_WORDS):
+        for name in (*_ARRAYS, *_WORDS, *_LATER):
             value = getattr(self, name)
             found[name] = value.tolist() if isinstance(value, np.ndarray) else value
         limits = ("lower", "upper", "relative_gap", "angle_bound")
         found["width"] = self.width
-        found["certificate"] = {name: getattr(self.certificate, name) for name in limits}
+        proof = {name: getattr(self.certificate, name) for name in limits}
+        found["certificate"] = {k: None if math.isnan(v) else v for k, v in proof.items()}
         return found
 
     def save(self, path: str | Path) -> Path:
         """Write an npz file under exactly this name. Raises DataError if it exists."""
-        words = {name: getattr(self, name) for name in _WORDS}
+        words = {name: getattr(self, name) for name in (*_WORDS, *_LATER)}
         words |= {
             "schema": SCHEMA,
             "lower": self.certificate.lower,
@@ -136,11 +149,14 @@ class MaxMargin:
         if arrays["b"].ndim == 0:
             arrays["b"] = float(arrays["b"])
         certificate = Certificate(words["lower"], words["upper"], words["direction"])
-        return cls(**arrays, **{name: words[name] for name in _WORDS}, certificate=certificate)
+        words = _LATER | words
+        known: dict[str, Any] = {name: words[name] for name in (*_WORDS, *_LATER)}
+        return cls(**arrays, **known, certificate=certificate)
 
     def __repr__(self) -> str:
         return (
             f"MaxMargin(margin={self.margin:.10g}, relative_gap={self.certificate.relative_gap:.1e}"
             f", {len(self.support)} support vectors of {self.n} rows, d={self.d}, "
-            f"classes={self.n_classes}, bias={self.bias!r}, geometry={self.geometry!r})"
+            f"classes={self.n_classes}, bias={self.bias!r}, geometry={self.geometry!r}"
+            f"{'' if self.geometry == 'l2' else f', unique={self.unique}'})"
         )

@@ -69,7 +69,7 @@ class SignedRows:
         m, own = np.arange(len(row)), self.problem.index[row]
         sign = np.zeros((len(row), self.rivals))
         sign[m, own], sign[m, k] = 1.0, -1.0
-        return (sign[:, :, None] * x[:, None, :]).reshape(len(row), -1), sign[:, : self.free]
+        return (sign[:, :, None] * x[:, None, :]).reshape(len(row), self.size), sign[:, : self.free]
 
     def margins(
         self, v: Float64[np.ndarray, " s"], u: Float64[np.ndarray, " q"]

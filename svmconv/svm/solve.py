@@ -14,12 +14,15 @@ from typing import get_args
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from svmconv.errors import CertificateError, DataError, NotSeparableError
+from svmconv.errors import CertificateError, NotSeparableError
 from svmconv.problem import Bias, Geometry, Problem, check_choice, check_problem
 from svmconv.svm import programs
+from svmconv.svm.certificate import check_augmented
+from svmconv.svm.generation import in_norm
 from svmconv.svm.offset import common_offset, moved_back
 from svmconv.svm.outcome import certified, not_separable
 from svmconv.svm.polish import Infeasible, Polished, polish
+from svmconv.svm.pricing import SLACK, nearest, violated
 from svmconv.svm.result import MaxMargin
 from svmconv.svm.rows import Pairs, SignedRows
 from svmconv.svm.separability import zero_combination
@@ -34,8 +37,6 @@ NEARLY = 0.95
 """The first guess is good enough once every row has this margin."""
 SPARE = 200
 """Rows that the first working set holds beyond twice the number of weights."""
-SLACK = 1.3
-"""A row of the working set with zero dual and a margin above this is dropped."""
 BLAS = ThreadpoolController()
 """The linear algebra libraries of this process: looking for them anew takes as long as a solve."""
 
@@ -52,14 +53,16 @@ def max_margin(
     bias "none": min |w|. "augmented": min |w|^2 + b^2 / bias_scale, what descent on (w, b) reaches.
     "free": min |w| over w and b, the classical SVM. K classes: Crammer and Singer's form.
 
+    geometry: the norm |w|. "l1" and "linf" are entrywise, "spectral" is the largest singular value
+    of W, for two classes the same as "l2". Off l2 the answer need not be unique (see `unique`).
+
     Raises NotSeparableError, with a combination of rows that proves it; CertificateError if the
     bounds stay further apart than 1e-9; DataError on unknown or unavailable options.
     """
     check_problem(problem)
     check_choice("bias", bias, get_args(Bias))
     check_choice("geometry", geometry, get_args(Geometry))
-    if geometry != "l2":
-        _refuse(geometry, bias)
+    check_augmented(bias, geometry)
     problem.rows("none", bias_scale)  # refuses a bias_scale that is not positive
     _check_spread(problem)
     rows = SignedRows(problem, bias, float(bias_scale))
@@ -70,9 +73,18 @@ def max_margin(
         second_core.submit(lambda: problem.id)  # hashing many rows takes as long as solving
         offset = common_offset(problem.x) if bias == "free" else np.zeros(problem.d)
         if not offset.any():
-            return _l2(rows, bias)
-        near = Problem(problem.x - offset, problem.y, problem.name)
-        return moved_back(problem, _l2(replace(rows, problem=near), bias), offset)
+            return _in_geometry(rows, bias, geometry)
+        near = replace(rows, problem=Problem(problem.x - offset, problem.y, problem.name))
+        return moved_back(problem, _in_geometry(near, bias, geometry), offset)
+
+
+def _in_geometry(rows: SignedRows, bias: Bias, geometry: Geometry) -> MaxMargin:
+    l2 = _l2(rows, bias)
+    if geometry == "l2":
+        return l2
+    if geometry == "spectral" and rows.problem.binary:
+        return replace(l2, geometry=geometry)  # of a single vector they are one norm
+    return in_norm(rows, l2, geometry)
 
 
 def _check_spread(problem: Problem) -> None:
@@ -87,15 +99,6 @@ def _check_spread(problem: Problem) -> None:
             lower=0.0,
             upper=float("inf"),
         )
-
-
-def _refuse(geometry: Geometry, bias: Bias) -> None:
-    """Where the other geometries will be dispatched from."""
-    if bias == "augmented":
-        raise DataError(
-            f'bias="augmented" has no meaning with geometry={geometry!r}: use "none" or "free"'
-        )
-    raise DataError(f'geometry={geometry!r} is not available yet: use geometry="l2"')
 
 
 def _l2(rows: SignedRows, bias: Bias) -> MaxMargin:
@@ -114,14 +117,14 @@ def _l2(rows: SignedRows, bias: Bias) -> MaxMargin:
             ) from None
         solvers.append(solver)
         margins = rows.margins(answer.v, answer.u)
-        violated = _violated(margins, working, rows.size + 50)
-        if not len(violated):
+        short = violated(margins, working, rows.size + 50)
+        if not len(short):
             name = " + ".join(dict.fromkeys(solvers))
             return certified(rows, bias, working, answer, margins, name, rounds)
         keep = (answer.alpha > 0) | (margins.ravel()[working] <= SLACK)
-        working = np.concatenate([working[keep], violated])
-        alpha = np.concatenate([answer.alpha[keep], np.zeros(len(violated))])
-        continued = len(violated) <= 10 + rows.size // 16
+        working = np.concatenate([working[keep], short])
+        alpha = np.concatenate([answer.alpha[keep], np.zeros(len(short))])
+        continued = len(short) <= 10 + rows.size // 16
     raise CertificateError(
         f"{ROUNDS} rounds of constraint generation were not enough: the rows are too close to "
         "non-separable for float64; rescale the features or drop near-duplicate rows",
@@ -134,7 +137,7 @@ def _first_rows(rows: SignedRows) -> Pairs:
     """The rows nearest to a softened SVM that itself was found by constraint generation."""
     size = rows.size + rows.free
     margins = rows.margins(*rows.mean_difference())
-    working = _nearest(rows, margins, 2 * size + SPARE)
+    working = nearest(rows, margins, 2 * size + SPARE)
     guess, hardness = np.zeros(size), 0.0
     for _ in range(SOFT_ROUNDS):
         a, c = rows.take(working)
@@ -146,40 +149,8 @@ def _first_rows(rows: SignedRows) -> Pairs:
         inside = margins.ravel()[working]
         if inside.min() < NEARLY:
             hardness *= 10.0
-        working = np.append(working[inside < SLACK], _violated(margins, working, size + 50))
-    return _nearest(rows, margins, 2 * size + SPARE)
-
-
-def _nearest(rows: SignedRows, margins: np.ndarray, count: int) -> Pairs:
-    """The constraints of smallest margin, and at least one of every class."""
-    found = _smallest(margins.ravel(), count)
-    found = found[np.isfinite(margins.ravel()[found])]
-    hardest = margins.argmin(axis=1)
-    of_each = []
-    for k in range(rows.problem.n_classes):
-        members = np.flatnonzero(rows.problem.index == k)
-        best = members[np.argmin(margins[members, hardest[members]])]
-        of_each.append(best * rows.rivals + hardest[best])
-    return np.union1d(found, of_each)
-
-
-def _violated(margins: np.ndarray, working: Pairs, count: int) -> Pairs:
-    """The most violated constraints outside the working set."""
-    flat = margins.ravel().copy()
-    flat[working] = np.inf
-    below = np.flatnonzero(flat < 1.0 - 1e-13)
-    return below[_smallest(flat[below], count)]
-
-
-def _smallest(values: np.ndarray, count: int) -> Pairs:
-    """Where the smallest values are, and the smallest distinct ones: copies must not crowd out."""
-    if count >= len(values):
-        return np.arange(len(values))
-    found = np.argpartition(values, count)[:count]
-    distinct = np.unique(values[found], return_index=True)[1]
-    if len(distinct) == count:
-        return found
-    return np.union1d(found, np.unique(values, return_index=True)[1][:count])
+        working = np.append(working[inside < SLACK], violated(margins, working, size + 50))
+    return nearest(rows, margins, 2 * size + SPARE)
 
 
 def _exact(rows: SignedRows, working: Pairs, alpha: np.ndarray | None) -> tuple[Polished, str]:

@@ -106,11 +106,16 @@ def constants(
 
     `rate` is eta for GD, eta / (1 - momentum) for heavy ball (an optimizer's effective_rate), 1 for
     the flow; `init` the initial weights, in the space of (w, b / sqrt c). Raises DataError for
-    another problem's SVM, for bias "free", which no descent reaches, or a rate that is not a
-    positive number.
+    another problem's SVM, for bias "free" or a geometry other than l2, which no descent reaches, or
+    a rate that is not a positive number.
     """
     if svm.problem_id != problem.id:
         raise DataError("this SVM belongs to another problem: solve max_margin for this one")
+    if svm.geometry != "l2":
+        raise DataError(
+            f"these are the constants of descent, which reaches the l2 SVM, not {svm.geometry}: "
+            'ask max_margin for geometry="l2"'
+        )
     if svm.bias == "free":
         raise DataError(
             'no descent reaches bias="free": ask max_margin for bias="none" or "augmented"'

@@ -30,6 +30,15 @@ def turned(*angles, length=1.0):
     return length * np.column_stack([np.cos(angles), np.sin(angles)])
 
 
+@pytest.mark.parametrize(("geometry", "size"), [("l1", 1.5), ("linf", 1.0), ("spectral", 1.118034)])
+def test_the_margin_gap_is_in_the_norm_of_the_svm(geometry, size):
+    # w = (1, .5): margin 1 over a norm of 3/2, 1 or sqrt(5) / 2, beside the exact margin of 1
+    svm = sc.max_margin(TWO, geometry=geometry)
+    found = sc.gaps(trajectory(TWO, np.array([[1.0, 0.5], [0.0, 0.0]])), svm)
+    np.testing.assert_allclose(found.margin_gap, [1 - 1 / size, np.nan], rtol=1e-6, atol=EPS)
+    assert np.isnan(found.floor).all() == (geometry != "spectral")
+
+
 def test_a_turned_vector_has_that_angle_and_its_cosine_for_a_margin():
     angles = np.array([0.0, 1e-12, 1e-5, 0.3, np.pi / 2, 3.0])
     found = sc.gaps(trajectory(TWO, turned(*angles, length=5.0)), sc.max_margin(TWO))

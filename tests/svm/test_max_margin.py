@@ -219,7 +219,6 @@ def test_bias_scale_runs_from_none_to_free(half):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"geometry": "l1"}, "not available yet"),
         ({"geometry": "l1", "bias": "augmented"}, "no meaning"),
         ({"geometry": "l3"}, "unknown geometry"),
         ({"bias": "some"}, "unknown bias"),

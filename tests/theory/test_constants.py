@@ -29,6 +29,12 @@ def of(problem, **kind):
     return sc.theory.constants(problem, sc.max_margin(problem, **kind))
 
 
+@pytest.mark.parametrize("geometry", ["l1", "linf", "spectral"])
+def test_other_geometries_are_refused(geometry):
+    with pytest.raises(sc.DataError, match="l2"):
+        constants_of([[2.0, 0.0], [-2.0, 0.0]], [1, -1], geometry=geometry)
+
+
 def test_two_points():
     """z = (2, 0) twice: w_hat = (1/2, 0), alpha = 1/8 each, exp(-2 w_tilde) = 2 / 8."""
     k = constants_of([[2.0, 0.0], [-2.0, 0.0]], [1, -1])
