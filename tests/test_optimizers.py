@@ -1,6 +1,7 @@
 """The named methods: what they refuse, and that each is the update rule it stands for."""
 
 import dataclasses
+import inspect
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import svmconv as sc
 from svmconv.optimizers import Optimizer
+from svmconv.optimizers.optimizer import Scheduled
 from tests.tolerances import ROUNDING
 
 GRADIENTS = np.random.default_rng(0).standard_normal((6, 3))
@@ -52,17 +54,81 @@ def test_effective_rate():
     assert sc.optimizers.HeavyBall(0.1, 0.75).effective_rate == 0.4
 
 
-def test_only_normalized_gd_descends_on_the_log_loss():
-    assert sc.optimizers.NormalizedGD.on_log_loss
-    assert not sc.optimizers.GD.on_log_loss
-    assert not sc.optimizers.HeavyBall.on_log_loss
+def test_which_methods_receive_the_gradient_of_the_loss_itself():
+    plain = {method.__name__ for method in named() if not method.on_log_loss}
+    assert plain == {"GD", "SGD", "HeavyBall"}
 
 
-@pytest.mark.parametrize("method", Optimizer.__subclasses__())
+def named(base=Optimizer):
+    """Every public method, however it builds on Optimizer."""
+    below = [method for child in base.__subclasses__() for method in named(child)]
+    return [*below, *(child for child in base.__subclasses__() if hasattr(METHODS, child.__name__))]
+
+
+METHODS = sc.optimizers
+
+
+def test_every_method_is_an_optimizer():
+    built = [m for m in vars(METHODS).values() if inspect.isclass(m) and m is not Optimizer]
+    assert {m.__name__ for m in named()} == {m.__name__ for m in built}
+    assert len(built) == 9
+
+
+@pytest.mark.parametrize("method", named())
 @pytest.mark.parametrize("rate", [0.0, -0.1, np.nan, np.inf])
 def test_rate_must_be_positive(method, rate):
     with pytest.raises(sc.DataError, match="rate must be a positive number, got"):
         method(rate)
+
+
+SCHEDULED = [method for method in named() if issubclass(method, Scheduled)]
+
+
+@pytest.mark.parametrize("method", SCHEDULED)
+@pytest.mark.parametrize("power", [-0.1, 1.1, np.nan, np.inf])
+def test_steps_may_shrink_but_neither_grow_nor_add_up_to_a_bound(method, power):
+    with pytest.raises(sc.DataError, match=r"power must be in \[0, 1\], got"):
+        method(0.1, power)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "message"),
+    [
+        ("Adam", {"b1": 1.0}, r"b1 and b2 must be in \[0, 1\), got 1.0 and 0.999"),
+        ("Adam", {"b1": -0.1}, r"b1 and b2 must be in"),
+        ("Adam", {"b2": np.nan}, r"b1 and b2 must be in"),
+        ("Adam", {"eps": -1e-8}, "eps must be zero or a positive number, got -1e-08"),
+        ("Adam", {"eps": np.inf}, "eps must be zero or a positive number"),
+        ("Adam", {"eps": np.nan}, "eps must be zero or a positive number"),
+        ("SGD", {"batch": 0}, "batch must be an integer of at least 1, got 0"),
+        ("SGD", {"batch": True}, "batch must be an integer of at least 1"),
+        ("SGD", {"seed": -1}, "seed must be an integer of at least 0, got -1"),
+        ("SGD", {"seed": 2**64}, "seed must be below 2\\^63"),
+        ("Spectral", {"newton_schulz": 0}, "newton_schulz must be an integer of at least 1, got 0"),
+        ("Spectral", {"newton_schulz": -1}, "newton_schulz must be an integer of at least 1"),
+    ],
+    ids=str,
+)
+def test_what_a_method_cannot_be(method, arguments, message):
+    with pytest.raises(sc.DataError, match=message):
+        getattr(sc.optimizers, method)(0.1, **arguments)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("method", SCHEDULED)
+def test_time_is_the_total_length_of_scheduled_steps(method, power):
+    total = 0.0
+    for t in range(30):
+        assert method(0.3, power).elapsed(t) == pytest.approx(total, rel=ROUNDING)
+        total += 0.3 / (t + 1) ** power
+
+
+def test_time_of_other_methods():
+    assert sc.optimizers.GD(0.1).elapsed(70) == pytest.approx(7.0)
+    assert sc.optimizers.SGD(0.1, batch=5).elapsed(70) == pytest.approx(7.0)
+    assert sc.optimizers.HeavyBall(0.1, 0.75).elapsed(70) == pytest.approx(28.0)
+    each = 0.1 * (1 + np.arange(70) / 2)  # what one row that weighs everything adds
+    assert sc.optimizers.DualAcceleration(0.1).elapsed(70) == pytest.approx(each.sum())
 
 
 @pytest.mark.parametrize("momentum", [1.0, -0.1, 2.0, np.nan])

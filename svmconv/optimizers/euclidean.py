@@ -36,6 +36,8 @@ class SGD(Optimizer):
         super().__post_init__()
         check_counts(1, batch=self.batch)
         check_counts(0, seed=self.seed)
+        if self.seed >= 2**63:
+            raise DataError(f"seed must be below 2^63, got {self.seed!r}")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import optax
 from jaxtyping import Array, Float
 
 from svmconv.optimizers.optimizer import Scheduled
+from svmconv.problem import check_counts
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of Muon's five-step iteration (Jordan et al. 2024), which brings singular values
@@ -60,6 +61,11 @@ class Spectral(Scheduled):
 
     newton_schulz: int | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.newton_schulz is not None:
+            check_counts(1, newton_schulz=self.newton_schulz)
+
     def build(self) -> optax.GradientTransformation:
         """The optax transformation."""
         steps = self.newton_schulz
@@ -72,7 +78,7 @@ def polar(slope: Float[Array, "*w"]) -> Float[Array, "*w"]:
     matrix = jnp.atleast_2d(slope)
     u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
     kept = s > max(matrix.shape) * jnp.finfo(s.dtype).eps * s[0]
-    return ((u * kept) @ vt).reshape(slope.shape)
+    return ((u * kept[None, :]) @ vt).reshape(slope.shape)
 
 
 def orthogonalised(slope: Float[Array, "*w"], steps: int) -> Float[Array, "*w"]:
