@@ -12,6 +12,10 @@ ROUNDING = 1e-14
 LONG_SUM = 1e-12
 """Thousands of roundings: a descent loop in numpy beside the jitted one."""
 
+PATH = 1e-11
+"""All weights on the way beside a numpy loop, relative to the last: rounding of a margin of 1000
+changes the weight of its row by 1e-13, and steps of fixed length do not forget."""
+
 GRADIENT = 1e-13
 """A hand-written gradient beside jax.grad of the loss: exp of numbers near 100 loses two digits."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,21 +15,22 @@ from svmconv.optimizers.optimizer import Scheduled
 
 
 class _Moments(NamedTuple):
-    """State of Adam; the true moments are e^log_loss m and e^(2 log_loss) v."""
+    """State of Adam; the true moments are e^log_loss m and (e^log_loss root)^2."""
 
     count: Any
     log_loss: Any
     m: Any
-    v: Any
+    root: Any
 
 
 @dataclass(frozen=True)
 class Adam(Scheduled):
     """Adam (Kingma & Ba, ICLR 2015) on L, with bias correction; step length rate (t + 1)^-power.
 
-    The moments are kept in units of L and L^2, so that eps = 0 goes on at any loss: there Adam does
-    not feel the size of the gradient, only how it changes. eps is added to the root of the second
-    moment, as there.
+    The first moment and the root of the second are kept in units of L, so that eps = 0 goes on at
+    any loss: there Adam does not feel the size of the gradient, only how it changes. An entry rests
+    once its gradient is below 1e-308 of the loss. eps is added to the root of the second moment, as
+    there.
     """
 
     b1: float = 0.9
@@ -57,22 +59,26 @@ class Adam(Scheduled):
             grown = jnp.where(first, 1.0, jnp.exp(state.log_loss - log_loss))
             count = optax.safe_increment(state.count)
             steps = count.astype(float)
-            m = _averaged(state.m, slope, 1, self.b1, grown)
-            v = _averaged(state.v, slope, 2, self.b2, grown)
+
+            def averaged(m: Any, slope: Any) -> Any:
+                return self.b1 * grown * m + (1.0 - self.b1) * slope
+
+            def rooted(root: Any, slope: Any) -> Any:
+                # Not the squares: where an entry fades beside the others they would underflow.
+                kept, gained = math.sqrt(self.b2), math.sqrt(1.0 - self.b2)
+                return jnp.hypot(kept * grown * root, gained * slope)
+
+            m = jax.tree.map(averaged, state.m, slope)
+            root = jax.tree.map(rooted, state.root, slope)
             length: Any = rate(state.count) if callable(rate) else rate
             floor = self.eps * jnp.exp(-log_loss) if self.eps else 0.0
 
-            def step(m: Any, v: Any) -> Any:
-                mean, root = m / (1.0 - self.b1**steps), jnp.sqrt(v / (1.0 - self.b2**steps))
+            def step(m: Any, root: Any) -> Any:
+                mean = m / (1.0 - self.b1**steps)
+                size = root / jnp.sqrt(1.0 - self.b2**steps) + floor
                 # An entry whose gradients were all zero stays.
-                return -length * jnp.where(m == 0, 0.0, mean / (root + floor))
+                return -length * jnp.where((m == 0) | (size == 0), 0.0, mean / size)
 
-            return jax.tree.map(step, m, v), _Moments(count, jnp.asarray(log_loss), m, v)
+            return jax.tree.map(step, m, root), _Moments(count, jnp.asarray(log_loss), m, root)
 
         return optax.GradientTransformationExtraArgs(init, update)
-
-
-def _averaged(moment: Any, slope: Any, order: int, share: float, grown: Any) -> Any:
-    """A moment after one gradient more, in units of the loss as it is now."""
-    kept = share * grown**order
-    return jax.tree.map(lambda old, d: kept * old + (1.0 - share) * d**order, moment, slope)

@@ -1,9 +1,10 @@
 """Training written out in plain numpy, and its limit (theory.md A), to hold the package against."""
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import expit, logsumexp, softmax
 
 import svmconv as sc
+from tests.tolerances import PATH
 
 
 def small(**arguments):
@@ -59,3 +60,37 @@ def check_same_run(one, other):
     assert one.identical(other)
     for name, variable in one.variables.items():
         assert variable.values.tobytes() == other[name].values.tobytes()
+
+
+def log_loss_and_slope(problem, w, loss="logistic"):
+    """ln of the mean loss and its gradient, a mean of (pair) rows with weights of any size."""
+    if problem.binary:
+        z = problem.signs[:, None] * problem.x
+    else:
+        e = np.eye(problem.n_classes)
+        z = np.einsum("nkc,nd->nkcd", e[problem.index][:, None] - e, problem.x)
+        z = z[~problem.own].reshape(problem.n, problem.n_classes - 1, -1)
+    margins = (z @ w.ravel()).reshape(problem.n, -1)
+    hardest = -logsumexp(-margins, axis=1)
+    log_losses, _ = log_weights(np.eye(problem.n), hardest)
+    log_slopes = -margins - np.logaddexp(0.0, -hardest)[:, None]
+    if loss == "exponential":
+        log_losses, log_slopes = -hardest, -margins
+    total = logsumexp(log_losses)
+    slope = -np.exp(log_slopes - total).ravel() @ z.reshape(-1, w.size)
+    return total - np.log(problem.n), slope.reshape(w.shape)
+
+
+def check_path(problem, method, update, steps=300, loss="logistic", start=None):
+    """Every recording beside w <- update(t, w, ln L, grad ln L), t = 0, 1, ...; the run."""
+    run = sc.descend(problem, method, steps, loss=loss, init=start)
+    w = run.w.values[0]
+    weights = [w]
+    for t in range(steps):
+        w = update(t, w, *log_loss_and_slope(problem, w, loss))
+        weights.append(w)
+    worst = np.abs(run.w.values - np.array(weights)[run.step.values]).max()
+    assert worst <= PATH * np.abs(weights[-1]).max()
+    elapsed = [method.elapsed(step) for step in run.step.values.tolist()]
+    np.testing.assert_array_equal(run.log1p_t, np.log1p(elapsed))
+    return run
