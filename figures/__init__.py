@@ -18,6 +18,7 @@ from figures import images
 from figures.adversarial import adversarial
 from figures.forgetting import forgetting
 from figures.li2018_simulated import li2018_simulated
+from figures.power import power
 from svmconv import plots
 from svmconv.errors import DataError
 from svmconv.problem import Problem
@@ -52,5 +53,6 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "li2018_simulated": li2018_simulated,
     "forgetting": forgetting,
     "adversarial": adversarial,
+    "power": power,
     **images.FIGURES,
 }
