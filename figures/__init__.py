@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures import images
+from figures.adam_hand_over import adam_hand_over
 from figures.adversarial import adversarial
 from figures.forgetting import forgetting
 from figures.li2018_simulated import li2018_simulated
@@ -54,5 +55,6 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "forgetting": forgetting,
     "adversarial": adversarial,
     "power": power,
+    "adam_hand_over": adam_hand_over,
     **images.FIGURES,
 }
