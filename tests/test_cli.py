@@ -278,7 +278,7 @@ def test_list_gives_the_papers(capsys):
     status, out, _ = run(capsys, "list", "--bibtex")
     assert status == 0
     assert out.startswith("@article{soudry2018,")
-    assert out.count("{") == out.count("}") > 100
+    assert out.count("@") > 10
 
 
 def test_list_names_everything(capsys):
