@@ -3,7 +3,8 @@
 No w_tilde is known there, but the way to the limit is bounded: in the clock of |w| the shortfall
 c = gamma |w| - (smallest margin) >= 0 of a method whose bias is this norm stays bounded, and of any
 other grows in proportion to |w|. The same of |w| times the angle where the optimum is unique. Bars
-come from [|w|/4, |w|/2] of the same run, and a c in proportion to |w| would break them.
+come from [|w|/4, |w|/2] of the same run. A c in proportion to |w| would break those of growth and
+speed; those of `margin` and `direction` it would just meet: they say no more than "consistent".
 """
 
 from __future__ import annotations
