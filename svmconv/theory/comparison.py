@@ -182,9 +182,15 @@ class Comparison:
 
     @cached_property
     def rounding(self) -> float:
-        """What integrator and float64 leave of w at the end, as a length."""
+        """What integrator and float64 leave of w at the end, as a length.
+
+        The flow keeps v = w - s w_hat, which is of order one; a step of descent rounds w itself,
+        once, and what it leaves is not amplified.
+        """
         integrator = np.linalg.norm(stacked(self.run)[-1] - stacked(self.coarse)[-1])
-        return float(integrator) + 16 * EPS * self.norm
+        method = self.setting.method
+        roundings = method.steps / 2 if isinstance(method, Descent) else 0
+        return float(integrator) + (16 + roundings) * EPS * self.norm
 
     @cached_property
     def floor(self) -> float:

@@ -35,12 +35,9 @@ def speed(r: Run) -> Quantity:
     gamma T + ln L is bounded where sum s^2 is. Constant steps would leave s R^2 / 2; that these
     norms' balls have corners bounds it for s below a threshold, not above (docs/theory.md, 9).
     """
-    time, gamma = np.expm1(r.run.log1p_t.values), r.svm.margin
-    behind = gamma * time + r.run.log_loss.values
-    half = r.early.stop - 1
-    passed = float(time[-1] - time[half])
-    measured = float(r.run.log_loss[half] - r.run.log_loss[-1]) / passed
-    error = r.change(behind) / passed + gamma * r.svm.certificate.relative_gap
+    gamma = r.svm.margin
+    measured, error = r.slope(np.expm1(r.run.log1p_t.values), -r.run.log_loss.values)
+    error += gamma * r.svm.certificate.relative_gap
     return Quantity("-d ln L / dT", gamma, measured, error, tolerances.OTHER_NORMS * gamma)
 
 

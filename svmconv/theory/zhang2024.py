@@ -101,7 +101,8 @@ def adiabatic(r: Run) -> Quantity:
     predicted = float(width * (weights * t) @ speeds)
     missed = method.power / (steps[0] * (1.0 - method.b2))
     measured = float(log_loss[half] - log_loss[-1])
-    error = (missed + EPS) * predicted + r.change(r.shortfall)
+    wobble = r.slope(r.norms, r.run.margin.values)[1] * float(r.norms[-1] - r.norms[half])
+    error = (missed + EPS) * predicted + wobble
     return Quantity("fall of ln L", predicted, measured, error, tolerances.SCHEDULE * predicted)
 
 
