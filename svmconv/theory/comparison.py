@@ -160,8 +160,10 @@ class Comparison:
     def fading(self) -> Float64[np.ndarray, " t"]:
         """The s of the law exp(-kappa s) by which a remainder fades: ln tau.
 
-        Dual acceleration is the exception: its slowest mode oscillates, and step t multiplies it by
-        sqrt(t / (t + 1) (1 - m)), m = rate gamma^2 lambda_min (the determinant of its recursion).
+        Dual acceleration is the exception: where m = rate gamma^2 lambda is below 1 for all modes
+        they oscillate, and step t multiplies each by sqrt(t / (t + 1) (1 - m)), the root of the
+        determinant of its recursion; the slowest is that of lambda_min. Within a factor of two of
+        its step limit, as of normalized descent's, a mode of lambda_max may be slower than this.
         """
         method = self.setting.method
         if not (isinstance(method, Descent) and isinstance(method.optimizer, DualAcceleration)):

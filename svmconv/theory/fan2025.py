@@ -52,8 +52,8 @@ def published_rate(r: Run) -> Quantity:
     """How far gamma |W| - margin is above the sum of the inequalities at the end: nowhere.
 
     They give gamma T + ln L <= ln L(0) + gamma sum s (1 - G) + R^2 sum s^2 / 2, and once N L < ln 2
-    the margin is at least -ln(2 N L): the published O((ln t + ln N) / sqrt t), since 1 - G falls
-    like L.
+    the margin is at least -ln(2 N L): O(ln t / sqrt t), since 1 - G falls like L. Before, the sum
+    may come to the order of N, which is in the published rate; it is taken from the run.
     """
     walk, n = _walk(r), r.problem.n
     assert float(r.run.log_loss[-1]) < np.log(np.log(2.0) / n)

@@ -32,7 +32,8 @@ def speed(r: Run) -> Quantity:
 
     Every step s lowers ln L by at least s gamma - s^2 R^2 / 2, since no weighting of the rows has a
     mean of dual norm below gamma, and altogether by no more than gamma |w| + ln N: so
-    gamma T + ln L is bounded where sum s^2 is, and as good as bounded where it grows like ln T.
+    gamma T + ln L is bounded where sum s^2 is. Constant steps would leave s R^2 / 2; that these
+    norms' balls have corners bounds it for s below a threshold, not above (docs/theory.md, 9).
     """
     gamma = r.svm.margin
     measured, error = r.slope(np.expm1(r.run.log1p_t.values), -r.run.log_loss.values)

@@ -120,7 +120,10 @@ def noise(c: Comparison) -> Float64[np.ndarray, "size size"]:
 
 
 def _curved(c: Comparison) -> float:
-    """E[sum alpha (z.r)^2] of the scatter: what it adds to the loss to second order."""
+    """E[sum alpha (z.r)^2] of the scatter, by half of which it raises the loss at once.
+
+    Through w.u, in resonance, it lowers it by about ln t times as much (docs/theory.md, 3).
+    """
     alpha = c.constants.alpha.reshape(c.supporting.shape)[c.supporting]
     moved = np.einsum("si,ij,sj->s", c.support_rows, noise(c), c.support_rows)
     return float(alpha @ moved)

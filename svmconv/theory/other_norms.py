@@ -4,6 +4,8 @@ No w_tilde is known there. What is known: a method whose bias is this norm gains
 unit of |w|, up to a shortfall gamma |w| - (smallest margin) that stays bounded. Slopes are measured
 over the last half of |w|; their bar is how far the run is from straight over the quarter before,
 whatever gamma is. A run that is straight with another slope is contradicted.
+`margin` and `direction` have bars of twice what is left early on, which a shortfall in proportion
+to |w| would just meet: they say no more than "consistent".
 """
 
 from __future__ import annotations
