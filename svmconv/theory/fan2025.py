@@ -126,7 +126,7 @@ CLAIMS = (
         "fan2025-spectral",
         "Fan, Schmidt, Thrampoulidis 2025, arXiv 2502.04664; inequalities derived (docs/theory.md)",
         "Spectral descent with steps t^-1/2 tends to the largest spectral margin of K classes, the "
-        "gap falling like (ln t + ln N) / sqrt t.",
+        "gap falling like (ln t + N) / sqrt t.",
         (
             Case(partial(descent, DESCENT)),
             Case(partial(descent, THREE)),

@@ -53,15 +53,15 @@ CLAIMS = (
     Claim(
         "gunasekar2018-sign",
         SOURCE,
-        "Sign descent, steepest in l_inf, tends to the largest l_inf margin, and to its direction "
-        "where only one attains it.",
+        "Sign descent, steepest in l_inf, in small or shrinking steps tends to the largest l_inf "
+        "margin, and to its direction where only one attains it.",
         tuple(Case(partial(descent, s)) for s in _settings(SignDescent, "linf")),
     ),
     Claim(
         "gunasekar2018-coordinate",
         SOURCE,
-        "Coordinate descent, steepest in l_1 (boosting), tends to the largest l_1 margin, and to "
-        "its direction where only one attains it.",
+        "Coordinate descent, steepest in l_1 (boosting), in small or shrinking steps tends to the "
+        "largest l_1 margin, and to its direction where only one attains it.",
         tuple(Case(partial(descent, s)) for s in _settings(CoordinateDescent, "l1")),
     ),
 )
