@@ -25,8 +25,8 @@ from svmconv.theory import other_norms, problems
 from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity
 from svmconv.theory.other_norms import Run, Setting
 
-DESCENT = Setting(problems.ten_clouds, Spectral(0.3, power=0.5), 5_000, "spectral")
-THREE = Setting(problems.three_classes, Spectral(0.1, power=0.5), 20_000, "spectral")
+DESCENT = Setting(problems.ten_clouds, Spectral(0.3, power=0.5), 3_000, "spectral")
+THREE = Setting(problems.three_classes, Spectral(0.1, power=0.5), 10_000, "spectral")
 LARGER = 1.05
 """A margin too large by as much must break an inequality."""
 ROUNDING = 1e-9

@@ -26,13 +26,13 @@ SQRT = tuple(
 RATE = 0.05
 """Below 8 / max |x|^2 = .056, the limit of steps on single rows."""
 SHUFFLED = tuple(
-    Setting(problems.for_steps, Descent(SGD(RATE, batch=size), 10**6)) for size in (1, 5)
+    Setting(problems.for_steps, Descent(SGD(RATE, batch=size), 5 * 10**5)) for size in (1, 5)
 )
 DRAWN = tuple(
-    Setting(problems.for_steps, Descent(SGD(RATE, batch=size, replacement=True), 5 * 10**4))
+    Setting(problems.for_steps, Descent(SGD(RATE, batch=size, replacement=True), 3 * 10**4))
     for size in (1, 5)
 )
-SEEDS = 16
+SEEDS = 12
 """Runs with replacement, over which is averaged."""
 
 
