@@ -15,9 +15,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures import images
+from figures.adam_hand_over import adam_hand_over
 from figures.adversarial import adversarial
 from figures.forgetting import forgetting
 from figures.li2018_simulated import li2018_simulated
+from figures.power import power
 from svmconv import plots
 from svmconv.errors import DataError
 from svmconv.problem import Problem
@@ -52,5 +54,7 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "li2018_simulated": li2018_simulated,
     "forgetting": forgetting,
     "adversarial": adversarial,
+    "power": power,
+    "adam_hand_over": adam_hand_over,
     **images.FIGURES,
 }

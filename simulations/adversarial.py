@@ -24,7 +24,7 @@ import xarray as xr
 from flax import nnx
 from jaxtyping import Array, Float, Float64
 
-from simulations import digit_pairs
+from simulations import command, digit_pairs
 from svmconv.geometry import angle, norm
 from svmconv.models import CNN, last_layer
 from svmconv.problem import Problem
@@ -168,4 +168,4 @@ def _margins(
 
 
 if __name__ == "__main__":
-    sys.exit(digit_pairs.main("adversarial", PRESETS, run, __doc__))
+    sys.exit(command.main("adversarial", PRESETS, run, __doc__))

@@ -7,10 +7,18 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import xarray as xr
 
 from svmconv.errors import DataError, SvmconvError
+from svmconv.results import check_writable, save
+from svmconv.training.interrupted import Interrupted
+
+C = TypeVar("C")
+"""Configuration of a simulation, a dataclass."""
 
 
 def arguments(name: str, presets: Mapping[str, Any], doc: str | None) -> argparse.ArgumentParser:
@@ -34,6 +42,35 @@ def finished(work: Callable[[], None]) -> int:
         print(str(error) or "interrupted: give the same command again", file=sys.stderr)
         return 130
     return 0
+
+
+def main(
+    name: str,
+    presets: Mapping[str, C],
+    run: Callable[[C], xr.Dataset],
+    doc: str | None,
+    argv: Sequence[str] | None = None,
+    *,
+    summary: Callable[[xr.Dataset], str] | None = None,
+) -> int:
+    """Write what `run` returns to OUT/NAME-PRESET.nc and say so; as `finished`."""
+    chosen = arguments(name, presets, doc).parse_args(argv)
+    config, target = presets[chosen.preset], chosen.out / f"{name}-{chosen.preset}.nc"
+
+    def work() -> None:
+        make_folder(chosen.out)
+        check_writable(target)
+        try:
+            found = run(config)
+        except KeyboardInterrupt:
+            words = "interrupted: nothing was written, the same command starts anew"
+            raise Interrupted(words) from None
+        save(found, target, asdict(config))  # pyright: ignore[reportArgumentType]
+        print(target)
+        if summary is not None:
+            print(summary(found))
+
+    return finished(work)
 
 
 def make_folder(folder: Path) -> None:

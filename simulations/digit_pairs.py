@@ -1,26 +1,20 @@
-"""What the simulations on pairs of MNIST digits share: the network, its training, the command.
+"""What the simulations on pairs of MNIST digits share: the network and its training.
 
-A simulation is a `Config`, `run(config) -> xr.Dataset` over `seed`, presets, and `main`, which
-writes SIMULATION-PRESET.nc.
+A simulation is a `Config`, `run(config) -> xr.Dataset` over `seed`, and presets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import optax
-import xarray as xr
 from flax import nnx
 
-from simulations import command
 from svmconv import data
 from svmconv.models import CNN
 from svmconv.problem import Problem
-from svmconv.results import check_writable, save
-from svmconv.training.interrupted import Interrupted
 from svmconv.training.train import train
 
 Pair = tuple[int, int]
@@ -68,33 +62,6 @@ class Config:
         train(network, problem, optimizer, epochs=self.epochs, batch=self.batch, seed=seed)
 
 
-C = TypeVar("C", bound=Config)
-
-
 @cache  # programs are compiled for one optimizer: seeds share it
 def _momentum(rate: float) -> optax.GradientTransformation:
     return optax.sgd(rate, momentum=0.9)
-
-
-def main(
-    name: str,
-    presets: Mapping[str, C],
-    run: Callable[[C], xr.Dataset],
-    doc: str | None,
-    argv: Sequence[str] | None = None,
-) -> int:
-    """0 when the result is written, else one sentence on standard error: 2, or 130 on Ctrl-C."""
-    chosen = command.arguments(name, presets, doc).parse_args(argv)
-    config, target = presets[chosen.preset], chosen.out / f"{name}-{chosen.preset}.nc"
-
-    def work() -> None:
-        command.make_folder(chosen.out)
-        check_writable(target)
-        try:
-            save(run(config), target, asdict(config))
-        except KeyboardInterrupt:
-            words = "interrupted: nothing was written, the same command starts anew"
-            raise Interrupted(words) from None
-        print(target)
-
-    return command.finished(work)

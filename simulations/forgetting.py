@@ -21,7 +21,7 @@ import xarray as xr
 from flax import nnx
 from jaxtyping import Int
 
-from simulations import digit_pairs
+from simulations import command, digit_pairs
 from svmconv.problem import Problem
 from svmconv.svm.result import MaxMargin
 from svmconv.svm.solve import max_margin
@@ -131,4 +131,4 @@ def rehearsing(new: Problem, old: Problem, rows: Rows) -> Problem:
 
 
 if __name__ == "__main__":
-    sys.exit(digit_pairs.main("forgetting", PRESETS, run, __doc__))
+    sys.exit(command.main("forgetting", PRESETS, run, __doc__))

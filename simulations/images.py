@@ -181,7 +181,7 @@ def _stage(network: nnx.Module, found: Evaluation, test: Problem) -> xr.Dataset:
 
 def _joined(parts: Sequence[_Part]) -> xr.Dataset:
     """Records of all parts; each counts on from the end of the one before, its own first record."""
-    begun, found = 0, []
+    begun, found = 0, list[xr.Dataset]()
     for place, part in enumerate(parts):
         records = part.records
         if part is not parts[-1]:

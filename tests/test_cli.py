@@ -274,6 +274,13 @@ def test_audit_reports_features_that_nothing_separates(capsys, here):
 # other ends
 
 
+def test_list_gives_the_papers(capsys):
+    status, out, _ = run(capsys, "list", "--bibtex")
+    assert status == 0
+    assert out.startswith("@article{soudry2018,")
+    assert out.count("@") > 10
+
+
 def test_list_names_everything(capsys):
     status, out, _ = run(capsys, "list")
     assert status == 0

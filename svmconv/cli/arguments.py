@@ -74,6 +74,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     _verify(commands["verify"])
     _solve(commands["solve"])
     _audit(commands["audit"])
+    _list(commands["list"])
     return parser, commands
 
 
@@ -121,6 +122,12 @@ def _audit(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.npz|FILE.safetensors",
         help="arrays x (n, d): features; y (n,): labels; w (d,) or (K, d): the last layer; "
         "optionally b: its bias",
+    )
+
+
+def _list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bibtex", action="store_true", help="the papers that the claims are taken from"
     )
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+_BAR = 30
+"""Characters of a bar that is full."""
+
 
 @runtime_checkable
 class Command(Protocol):
@@ -120,18 +123,32 @@ class Audit:
 class List:
     """Claims, data sets, models and optimisers, by the names they are asked for."""
 
+    bibtex: bool = False
+
     def run(self) -> int:
-        """0; the names are printed, each with its first line."""
+        """0; the names are printed, each with its first line, or the sources of the claims."""
         from svmconv.cli.terminal import catalogue, show
 
-        show(catalogue())
+        if self.bibtex:
+            from importlib.resources import files
+
+            print((files("svmconv.theory") / "references.bib").read_text(encoding="utf-8"), end="")
+        else:
+            show(catalogue())
         return 0
 
 
 def _progress(total: int) -> Callable[[str], None]:
-    """One line per case on standard error, for a person and for a log alike."""
+    """One line per case on standard error; a person sees a bar grow, a log keeps it plain."""
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
     started = iter(range(1, total + 1))
-    return lambda line: console.print(f"{next(started)}/{total}  {line}", style="dim", markup=False)
+
+    def show(line: str) -> None:
+        number = next(started)
+        done = round(_BAR * (number - 1) / total)
+        bar = "#" * done + "." * (_BAR - done) + "  " if console.is_terminal else ""
+        console.print(f"{bar}{number}/{total}  {line}", style="dim", markup=False)
+
+    return show

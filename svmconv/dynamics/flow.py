@@ -215,9 +215,13 @@ def _solve(
 
 
 def _padded(rows: losses.Rows, frame: _Frame) -> tuple[losses.Rows, _Frame]:
-    """Zero rows and columns up to round sizes: they move nothing, and compilations are shared."""
+    """Zero rows and columns up to round sizes: they move nothing, and compilations are shared.
+
+    Of K classes, whose rows cost K^2 times as much, few are padded to fewer.
+    """
     n, p = rows.x.shape
-    below = ((0, max(1024, 1 << (n - 1).bit_length()) - n), (0, 0))
+    least = 1024 if rows.own is None else 64
+    below = ((0, max(least, 1 << (n - 1).bit_length()) - n), (0, 0))
     wide = losses.Rows(
         jnp.pad(rows.x, (below[0], (0, -p % 12))),
         None if rows.own is None else jnp.pad(rows.own, below),

@@ -25,7 +25,7 @@ class SGD(Optimizer):
 
     Without replacement every epoch goes through the rows in a new random order, and `batch` must
     divide their number. Stable below 8 batch / max over batches of sigma_max^2 (mean logistic
-    loss): never above 8 / max |x|^2.
+    loss), which is never below 8 / max |x|^2.
     """
 
     batch: int = 1

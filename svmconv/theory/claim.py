@@ -71,7 +71,7 @@ class Measurement:
     log_t: tuple[float, float]
     """Natural logs of the first and last time used by the comparison."""
     kappa: float
-    """Predicted exponent of the remainder t^-kappa."""
+    """Predicted exponent of the remainder t^-kappa; nan where none is known."""
     quantities: tuple[Quantity, ...]
     control: Control
     unresolved: str | None = None

@@ -160,8 +160,10 @@ class Comparison:
     def fading(self) -> Float64[np.ndarray, " t"]:
         """The s of the law exp(-kappa s) by which a remainder fades: ln tau.
 
-        Dual acceleration is the exception: its slowest mode oscillates, and step t multiplies it by
-        sqrt(t / (t + 1) (1 - m)), m = rate gamma^2 lambda_min (the determinant of its recursion).
+        Dual acceleration is the exception: where m = rate gamma^2 lambda is below 1 for all modes
+        they oscillate, and step t multiplies each by sqrt(t / (t + 1) (1 - m)), the root of the
+        determinant of its recursion; the slowest is that of lambda_min. Within a factor of two of
+        its step limit, as of normalized descent's, a mode of lambda_max may be slower than this.
         """
         method = self.setting.method
         if not (isinstance(method, Descent) and isinstance(method.optimizer, DualAcceleration)):
@@ -180,9 +182,15 @@ class Comparison:
 
     @cached_property
     def rounding(self) -> float:
-        """What integrator and float64 leave of w at the end, as a length."""
+        """What integrator and float64 leave of w at the end, as a length.
+
+        The flow keeps v = w - s w_hat, which is of order one; a step of descent rounds w itself,
+        once, and what it leaves is not amplified.
+        """
         integrator = np.linalg.norm(stacked(self.run)[-1] - stacked(self.coarse)[-1])
-        return float(integrator) + 16 * EPS * self.norm
+        method = self.setting.method
+        roundings = method.steps / 2 if isinstance(method, Descent) else 0
+        return float(integrator) + (16 + roundings) * EPS * self.norm
 
     @cached_property
     def floor(self) -> float:

@@ -24,7 +24,7 @@ import optax
 from jaxtyping import Float64
 
 from svmconv.geometry import length
-from svmconv.optimizers import GD, HeavyBall, Optimizer
+from svmconv.optimizers import GD, SGD, HeavyBall, Optimizer
 from svmconv.theory import problems, tolerances
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity
@@ -50,7 +50,9 @@ MOVE: dict[str, optax.GradientTransformation] = {
 }
 """Methods that must be found to move the sums, by the same rule."""
 
-METHODS: tuple[tuple[Optimizer, str], ...] = ((GD(0.1), "Adam"), (HeavyBall(0.05), "weight decay"))
+METHODS: tuple[tuple[Optimizer, str], ...] = (
+    (GD(0.1), "Adam"), (HeavyBall(0.05), "weight decay"), (SGD(0.02, batch=5), "Adam")
+)  # fmt: skip
 """Methods whose steps are linear combinations of gradients, each with one of MOVE as a control."""
 
 
@@ -74,7 +76,9 @@ def rounding(c: Comparison) -> float:
     writes = method.steps * EPS / 2 * np.sqrt(k) * float(c.run.norm.max())
     # the loss of every step is at most that of the recording before it, but for heavy ball's waves
     losses = np.maximum.accumulate(np.exp(c.run.log_loss.values)[::-1])[::-1]
-    path = float(losses[:-1] @ np.diff(c.run.step.values)) * 2.0 * rate
+    # and a batch's loss at most n / batch times that of all rows
+    share = c.problem.n / getattr(method.optimizer, "batch", c.problem.n)
+    path = float(losses[:-1] @ np.diff(c.run.step.values)) * 2.0 * rate * share
     x = c.problem.rows(c.setting.bias, c.setting.bias_scale)
     sums = (c.problem.n + k + 8) * EPS / 2 * float(length(x).max()) * path / (1.0 - beta)
     return float(writes + sums)

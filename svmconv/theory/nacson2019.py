@@ -26,13 +26,13 @@ SQRT = tuple(
 RATE = 0.05
 """Below 8 / max |x|^2 = .056, the limit of steps on single rows."""
 SHUFFLED = tuple(
-    Setting(problems.for_steps, Descent(SGD(RATE, batch=size), 10**6)) for size in (1, 5)
+    Setting(problems.for_steps, Descent(SGD(RATE, batch=size), 5 * 10**5)) for size in (1, 5)
 )
 DRAWN = tuple(
-    Setting(problems.for_steps, Descent(SGD(RATE, batch=size, replacement=True), 5 * 10**4))
+    Setting(problems.for_steps, Descent(SGD(RATE, batch=size, replacement=True), 3 * 10**4))
     for size in (1, 5)
 )
-SEEDS = 16
+SEEDS = 12
 """Runs with replacement, over which is averaged."""
 
 
@@ -120,7 +120,10 @@ def noise(c: Comparison) -> Float64[np.ndarray, "size size"]:
 
 
 def _curved(c: Comparison) -> float:
-    """E[sum alpha (z.r)^2] of the scatter: what it adds to the loss to second order."""
+    """E[sum alpha (z.r)^2] of the scatter, by half of which it raises the loss at once.
+
+    Through w.u, in resonance, it lowers it by about ln t times as much (docs/theory.md, 3).
+    """
     alpha = c.constants.alpha.reshape(c.supporting.shape)[c.supporting]
     moved = np.einsum("si,ij,sj->s", c.support_rows, noise(c), c.support_rows)
     return float(alpha @ moved)

@@ -58,7 +58,8 @@ def growth(c: Comparison) -> Quantity:
 def published_bound(c: Comparison) -> Quantity:
     """How far margin / |w| falls below gamma - (ln N + 1) / (gamma T), at any time: nowhere.
 
-    Ji, Telgarsky, ALT 2021, theorem 7, for steps of at most 1 / max |z|^2 in units of the rows.
+    Ji, Telgarsky, ALT 2021, theorem 7, for steps of at most 1 / max |z|^2 in units of the rows and
+    the exponential loss; the runs are of the logistic one, whose first steps are shorter.
     """
     time, gamma = _time(c)[1:], c.constants.gamma
     allowed = (np.log(c.constants.n) + 1.0) / (gamma**2 * time)

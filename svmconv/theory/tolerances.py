@@ -36,10 +36,6 @@ JOINT = 0.2
 EXPONENT = 0.08
 """Absolute, half of 1/2 - 1/3: what tells networks of two and three layers apart."""
 
-RATE = 1e-3
-"""Absolute for exponents, relative for amplitudes of t^-kappa: rates from .17 to 1 are told apart a
-hundred times over, and the next rate is below it at ln t = 30."""
-
 CONSERVED = 1e-9
 """Relative to |W|: rounding of 30,000 steps adds up to 6e-12 at worst."""
 

@@ -37,8 +37,9 @@ def momentum(setting: Setting) -> Measurement:
 def correction(c: Comparison) -> Quantity:
     """Slope in ln t of t (1 / (gamma^2 L tau) - 1), from FIRST steps on, against F4's bracket B.
 
-    y = 1 / (gamma^2 L) obeys dy/d tau = 1 + B / y up to faster terms, so that y = tau + x with
-    x / rate = B ln t + C + O(B x / t): the slope is within that of B (derived).
+    y = 1 / (gamma^2 rate L) obeys dy/dt = 1 + B / y up to faster terms, so that y = t + x with
+    x = B ln t + C + O(B x / t) (derived). The error bar is that order with its constants set to
+    one, an estimate and not a bound.
     """
     late = np.flatnonzero(c.run.step.values >= FIRST)[[0, -1]]
     t = c.run.step.values[late].astype(float)

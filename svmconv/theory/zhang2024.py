@@ -1,8 +1,9 @@
 """Zhang, Zou, Cao, NeurIPS 2024: Adam without eps tends to the largest l_inf margin.
 
-Along it the gradient decays like exp(-r t), and all of Adam's averages with it (derived): the first
-moment is (1 - b1) / (1 - b1 e^r) gradients, the second (1 - b2) / (1 - b2 e^2r) squares, so that
-every step has the length r / gamma_inf with
+Theirs are steps that shrink; constant ones are ours too. Along it the gradient decays like
+exp(-r t), and all of Adam's averages with it (derived): the first moment is
+(1 - b1) / (1 - b1 e^r) gradients, the second (1 - b2) / (1 - b2 e^2r) squares, so that every step
+has the length r / gamma_inf with
 
     r = gamma_inf rate (1 - b1) / (1 - b1 e^r) sqrt((1 - b2 e^2r) / (1 - b2)),  b2 e^2r < 1.
 """
@@ -65,7 +66,7 @@ def exponent(r: Run) -> Quantity:
 
 
 def decay(gamma: float, method: Adam, length: float) -> float:
-    """r for steps of this length: the root in (0, min(-ln b1, -ln(b2) / 2))."""
+    """r for steps of this length: the root in (0, -ln(b2) / 2), the only one where b1 <= b2."""
 
     def short_of(r: float) -> float:
         first = (1.0 - method.b1) / (1.0 - method.b1 * math.exp(r))
@@ -100,7 +101,8 @@ def adiabatic(r: Run) -> Quantity:
     predicted = float(width * (weights * t) @ speeds)
     missed = method.power / (steps[0] * (1.0 - method.b2))
     measured = float(log_loss[half] - log_loss[-1])
-    error = (missed + EPS) * predicted + r.change(r.shortfall)
+    wobble = r.slope(r.norms, r.run.margin.values)[1] * float(r.norms[-1] - r.norms[half])
+    error = (missed + EPS) * predicted + wobble
     return Quantity("fall of ln L", predicted, measured, error, tolerances.SCHEDULE * predicted)
 
 

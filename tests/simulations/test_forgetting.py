@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from figures.forgetting import forgetting as draw
-from simulations import digit_pairs, forgetting
+from simulations import command, forgetting
 from svmconv import data
 from svmconv.errors import DataError
 from svmconv.problem import Problem
@@ -110,19 +110,19 @@ def test_a_tiny_network_forgets_and_rehearsal_helps():
 def test_the_command_writes_once_and_the_figure_reads_it(tmp_path, capsys):
     found = measured()
 
-    def command():
+    def once_more():
         argv = ["--out", str(tmp_path)]
-        return digit_pairs.main("forgetting", {"smoke": TINY}, lambda _: found, "Doc.", argv)
+        return command.main("forgetting", {"smoke": TINY}, lambda _: found, "Doc.", argv)
 
     target = tmp_path / "forgetting-smoke.nc"
-    assert command() == 0
+    assert once_more() == 0
     written = target.read_bytes()
     saved = load(target)
     np.testing.assert_array_equal(saved.old, found.old)
     config = json.loads(saved.attrs["provenance"])["config"]
     assert config == json.loads(json.dumps(asdict(TINY)))
     assert isinstance(draw(tmp_path), Figure)
-    assert command() == 2
+    assert once_more() == 2
     assert "exists" in capsys.readouterr().err
     assert target.read_bytes() == written
 
@@ -136,7 +136,7 @@ def test_a_run_that_fails_leaves_nothing_behind(error, code, words, tmp_path, ca
         raise error
 
     argv = ["--out", str(tmp_path / "new")]
-    assert digit_pairs.main("forgetting", {"smoke": TINY}, fail, "Doc.", argv) == code
+    assert command.main("forgetting", {"smoke": TINY}, fail, "Doc.", argv) == code
     said = capsys.readouterr().err
     assert said.startswith(words)
     assert said.count("\n") == 1

@@ -13,11 +13,12 @@ from svmconv import data
 from svmconv.dynamics import recording
 from svmconv.dynamics.flow import gradient_flow
 from svmconv.dynamics.recording import stacked
+from svmconv.optimizers import NormalizedGD
 from svmconv.svm.solve import max_margin
 from svmconv.theory import derived, problems
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Quantity
-from svmconv.theory.comparison import Comparison, Flow, Setting, compare
+from svmconv.theory.comparison import Comparison, Descent, Flow, Setting, compare
 from svmconv.theory.forecast import forecast_weights
 from tests.theory import runs
 
@@ -305,3 +306,15 @@ def test_two_tolerances_that_disagree_decide_nothing(change):
     assert {quantity(c).verdict for quantity in (q.residual, q.direction, q.offset)} == {
         "undecided"
     }
+
+
+def test_rounding_of_every_step_is_in_the_error_bar():
+    """Found by simulations.power: 30,000 roundings of w were counted as sixteen."""
+    problem = data.planted(
+        n=12, d=3, n_support=2, theta=2.827636853137779, lambda_min=0.7043728198647254, seed=883750
+    )
+    rate = 0.5 / float(np.square(problem.x).sum(axis=1).max())
+    method = Descent(NormalizedGD(rate), 30_000)
+    offset = q.offset(compare(Setting(lambda: problem, method, clock="loss")))
+    assert offset.verdict == "holds"
+    assert offset.error < 1e-9
