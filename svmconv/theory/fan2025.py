@@ -62,7 +62,8 @@ def published_rate(r: Run) -> Quantity:
 
 
 def _nowhere(name: str, excess: float) -> Quantity:
-    return Quantity(name, 0.0, max(0.0, excess), ROUNDING, ROUNDING)
+    # np.maximum passes nan on, where max would call it zero.
+    return Quantity(name, 0.0, float(np.maximum(0.0, excess)), ROUNDING, ROUNDING)
 
 
 class Walk(NamedTuple):
