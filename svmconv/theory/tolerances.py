@@ -54,6 +54,9 @@ SAMPLED = 0.2
 """Of L tau, relative, where rows are drawn: one standard deviation of a run is t^-1/2 times a
 constant of order ten."""
 
+SCATTER = 1.2
+"""Nats, of the variance over runs: a batch of five is ln 5 = 1.6."""
+
 OTHER_NORMS = 1e-3
 """Of what the margin gains per unit of |w|, relative: the norms compared differ by 10 %."""
 
