@@ -44,7 +44,7 @@ def speed(r: Run) -> Quantity:
 def _settings(
     method: type[SignDescent] | type[CoordinateDescent], geometry: Geometry
 ) -> tuple[Setting, ...]:
-    constant = tuple(Setting(problem, method(0.01), 30_000, geometry) for problem in PROBLEMS)
+    constant = tuple(Setting(problem, method(0.01), 50_000, geometry) for problem in PROBLEMS)
     slowing = Setting(problems.five_rows, method(0.1, power=0.5), 10**5, geometry)
     return *constant, slowing
 

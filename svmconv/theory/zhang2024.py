@@ -47,21 +47,15 @@ def constant_rate(setting: Setting) -> Measurement:
 
 
 def exponent(r: Run) -> Quantity:
-    """Fall of ln L per step over the last half, against r.
+    """Fall of ln L per step over the last half of |w|, against r.
 
-    What is not yet along the limit dies out: the quarter before it differs by more.
+    The bar is how straight the run is: that the average before is nearly the same may be luck, for
+    entries that the margin does not feel go on alternating.
     """
     method = r.setting.optimizer
     assert isinstance(method, Adam)
-    steps, log_loss = r.run.step.values, r.run.log_loss.values
-    quarter, half = np.searchsorted(steps, steps[-1] * np.array([0.25, 0.5]))
-    earlier, measured = (
-        float((log_loss[a] - log_loss[b]) / (steps[b] - steps[a]))
-        for a, b in ((quarter, half), (half, -1))
-    )
-    rounding = 8 * EPS * abs(float(log_loss[-1])) / (steps[-1] - steps[half])
+    measured, error = r.slope(r.run.step.values.astype(float), -r.run.log_loss.values)
     predicted = decay(r.svm.margin, method, method.rate)
-    error = 2.0 * abs(earlier - measured) + float(rounding)
     return Quantity("r", predicted, measured, error, tolerances.ADAM * predicted)
 
 
@@ -91,7 +85,7 @@ def adiabatic(r: Run) -> Quantity:
     Steps that shrink like t^-a change r by a / t of itself a step, and the second moment remembers
     1 / (1 - b2) steps: that share is missed.
     """
-    method, half = r.setting.optimizer, r.early.stop - 1
+    method, half = r.setting.optimizer, r.half
     assert isinstance(method, Adam)
     steps, log_loss = r.run.step.values[[half, -1]].astype(float), r.run.log_loss.values
     nodes, weights = np.polynomial.legendre.leggauss(64)
