@@ -29,6 +29,10 @@ SETTINGS = tuple(
 )
 
 
+FADED = 0.75
+"""Of an angle, from [t / 16, t / 4] to [t / 4, t]: where it fades like t^-kappa, 4^-kappa."""
+
+
 def hand_over(setting: Setting) -> Measurement:
     """The speed of 1 / L, the way of the last steps, the offset on S: all those of l2."""
     c = compare(setting)
@@ -57,12 +61,15 @@ def inverse_loss(c: Comparison) -> Quantity:
 
 
 def way(c: Comparison) -> Quantity:
-    """Angle between u and the way from t / 4 on, radians, against 0; at most what it was before."""
+    """Angle between u and the way from t / 4 on, radians, against 0.
+
+    At most FADED of what it was before: an angle that stays, however small, is another direction.
+    """
     flat = c.weights.reshape(len(c.weights), -1)
     earlier, measured = (
         float(angle(flat[b] - flat[a], c.constants.u.ravel())) for a, b in _windows(c)
     )
-    return Quantity("angle of the way", 0.0, measured, earlier, tolerances.LIMIT)
+    return Quantity("angle of the way", 0.0, measured, FADED * earlier, tolerances.LIMIT)
 
 
 def _windows(c: Comparison) -> tuple[tuple[int, int], tuple[int, int]]:
