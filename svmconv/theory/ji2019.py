@@ -45,11 +45,12 @@ def path(setting: Setting) -> Measurement:
 def distance(c: Comparison) -> Quantity:
     """B^2 |direction of descent - direction of the path| against gamma |(gamma^2 M)^+ v_bar|.
 
-    What is left falls like 1 / B: halving B changes it by as much again.
+    What is left falls like 1 / B: halving B changes it by as much again. A run whose offset is not
+    v_bar is off by B times that, which halving B changes by half: less than the bar of 3/2 covers.
     """
     half = int(np.searchsorted(c.gaps.norm.values, c.norm / 2))
     late, early = (_distance(c, record) for record in (len(c.weights) - 1, half))
-    error = 2.0 * abs(late - early) + c.norm * (c.across_error + 32 * EPS * c.norm)
+    error = 1.5 * abs(late - early) + c.norm * (c.across_error + 32 * EPS * c.norm)
     predicted = offset_of_path(c)
     return Quantity(
         "B^2 |descent - path|", predicted, late, float(error), tolerances.STEPS * predicted
