@@ -16,6 +16,7 @@ from svmconv.svm.result import MaxMargin
 from svmconv.theory import verify
 from tests import fakes
 
+REAL = verify.claims
 HEAVY = ("jax", "numpy", "cvxpy", "xarray", "rich", "matplotlib")
 
 
@@ -287,6 +288,19 @@ def test_list_names_everything(capsys):
     for name in ("good-claim", "missed-control", "planted", "digits", "MLP", "GD", "HeavyBall"):
         assert name in out
     assert "Optimizer " not in out
+
+
+def test_list_has_every_method_and_every_real_claim_with_a_line(capsys, monkeypatch):
+    monkeypatch.setattr(verify, "claims", REAL)
+    monkeypatch.setenv("COLUMNS", "400")
+    status, out, _ = run(capsys, "list")
+    assert status == 0
+    entries = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
+    methods = {"GD", "SGD", "HeavyBall", "NormalizedGD", "DualAcceleration", "SignDescent",
+               "CoordinateDescent", "Spectral", "Adam"}  # fmt: skip
+    assert methods | set(REAL()) <= set(entries)
+    assert all(len(entries[name]) > 3 for name in methods | set(REAL()))
+    assert not {"Optimizer", "Scheduled"} & set(entries)
 
 
 @pytest.mark.parametrize(
