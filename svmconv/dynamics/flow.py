@@ -217,11 +217,11 @@ def _solve(
 def _padded(rows: losses.Rows, frame: _Frame) -> tuple[losses.Rows, _Frame]:
     """Zero rows and columns up to round sizes: they move nothing, and compilations are shared.
 
-    Of K classes, whose rows cost K^2 times as much, few are padded to fewer.
+    Rows of K classes, which cost K^2 times as much, are padded to a multiple of 64 only.
     """
     n, p = rows.x.shape
-    least = 1024 if rows.own is None else 64
-    below = ((0, max(least, 1 << (n - 1).bit_length()) - n), (0, 0))
+    whole = max(1024, 1 << (n - 1).bit_length()) if rows.own is None else n + -n % 64
+    below = ((0, whole - n), (0, 0))
     wide = losses.Rows(
         jnp.pad(rows.x, (below[0], (0, -p % 12))),
         None if rows.own is None else jnp.pad(rows.own, below),
