@@ -83,6 +83,7 @@ def test_every_epoch_uses_every_row_once_in_an_order_of_its_own():
     assert len({tuple(epoch) for epoch in order}) == 3
 
 
+@pytest.mark.slow
 def test_with_replacement_rows_are_drawn_evenly():
     counts = np.bincount(drawn(SGD(0.1, batch=40, replacement=True), TWO, 100).ravel())
     # 100 each expected, standard deviation 10; an epoch of each would give exactly 100
@@ -97,7 +98,7 @@ def test_a_batch_of_all_rows_is_gradient_descent():
     np.testing.assert_allclose(run.w, whole.w, atol=LONG_SUM)
 
 
-@pytest.mark.parametrize("replacement", [False, True])
+@pytest.mark.parametrize("replacement", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_seeds(replacement):
     method = SGD(0.1, batch=5, replacement=replacement)
     one, again = (sc.descend(TWO, method, 50) for _ in range(2))
@@ -112,7 +113,7 @@ def test_seeds(replacement):
         SGD(0.1, batch=5, seed=2),
         SGD(0.1, batch=5, replacement=True, seed=2),
         DualAcceleration(0.05),
-        Adam(0.1, 0.5),
+        pytest.param(Adam(0.1, 0.5), marks=pytest.mark.slow),
     ],
     ids=["epochs", "replacement", "DualAcceleration", "Adam"],
 )

@@ -88,8 +88,9 @@ def test_dual_acceleration_with_one_row():
     np.testing.assert_allclose(np.expm1(run.log1p_t), expected, rtol=LONG_SUM)
 
 
+@pytest.mark.slow
 @both
-@pytest.mark.parametrize("power", [0.5, pytest.param(0.0, marks=slow)])
+@pytest.mark.parametrize("power", [0.5, 0.0])
 def test_sign_descent(problem, power):
     length = lengths(0.1, power)
     method = SignDescent(0.1, power)
@@ -161,6 +162,7 @@ def test_the_polar_factor_of_less_than_full_rank(size):
     np.testing.assert_allclose(found, left[:, :2] @ right[:2], atol=1e6 * ROUNDING)
 
 
+@pytest.mark.slow
 def test_the_mean_over_classes_does_not_move():
     """The gradient's singular value along it is rounding; made 1, it would be a step in W."""
     for margin in (1.0, 1e-4):
@@ -170,6 +172,7 @@ def test_the_mean_over_classes_does_not_move():
         assert mean <= LONG_SUM * np.abs(run.w.values[-1]).max()
 
 
+@pytest.mark.slow
 @both
 def test_newton_schulz(problem):
     """Five steps of Muon's polynomial, and what it makes of singular values."""
@@ -210,14 +213,15 @@ def textbook(rate, b1, b2, eps, power=0.0):
     return update
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize(
     ("b1", "b2", "eps", "power"),
     [
         (0.5, 0.99, 0.0, 0.5),
-        pytest.param(0.9, 0.99, 1e-3, 0.0, marks=slow),
-        pytest.param(0.9, 0.999, 0.0, 0.0, marks=slow),
-        pytest.param(0.0, 0.0, 0.0, 0.0, marks=slow),
+        (0.9, 0.99, 1e-3, 0.0),
+        (0.9, 0.999, 0.0, 0.0),
+        (0.0, 0.0, 0.0, 0.0),
     ],
 )
 def test_adam(problem, b1, b2, eps, power):

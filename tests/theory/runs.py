@@ -14,9 +14,10 @@ from svmconv import data
 from svmconv.dynamics import recording
 from svmconv.optimizers import Optimizer
 from svmconv.problem import Problem
+from svmconv.svm.result import MaxMargin
 from svmconv.svm.solve import max_margin
 from svmconv.theory.comparison import Comparison, Descent, Flow, Setting, compare
-from svmconv.theory.constants import constants
+from svmconv.theory.constants import Constants, constants
 
 GENERIC = ((1.5, 0.8), (3.0, 0.3), (1.3, 0.9))
 """(theta, lambda_min): the slowest term comes from far rows, from a mode of M, from far rows."""
@@ -46,8 +47,8 @@ def made(setting: Setting, weights: Callable[[np.ndarray, np.ndarray], np.ndarra
     problem, method = setting.problem(), setting.method
     assert isinstance(method, Descent)
     assert isinstance(method.optimizer, Optimizer)
-    svm, rate = max_margin(problem), method.optimizer.effective_rate
-    k = constants(problem, svm, rate=rate)
+    rate = method.optimizer.effective_rate
+    svm, k = solved(setting.problem, rate)
     steps = np.append(0, recording.log_spaced_steps(method.steps))
     time = np.array([method.optimizer.elapsed(step) for step in steps.tolist()])
     w = weights(steps.astype(float), time)
@@ -69,6 +70,13 @@ def made(setting: Setting, weights: Callable[[np.ndarray, np.ndarray], np.ndarra
         {"rate": rate, "bias": "none", "bias_scale": 1.0, "problem_id": problem.id},
     )
     return Comparison(setting, problem, svm, k, run, run)
+
+
+@cache
+def solved(problem: Callable[[], Problem], rate: float) -> tuple[MaxMargin, Constants]:
+    """The SVM of a problem and the constants of descent at this rate."""
+    svm = max_margin(problem())
+    return svm, constants(problem(), svm, rate=rate)
 
 
 def log_loss(margins: np.ndarray) -> float:

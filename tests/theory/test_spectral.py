@@ -22,6 +22,7 @@ def run():
     )
 
 
+@pytest.mark.slow
 def test_what_the_steps_add_up_to():
     r = run()
     x, own = r.problem.x, r.problem.own
@@ -51,7 +52,8 @@ def test_what_the_steps_add_up_to():
     np.testing.assert_allclose(r.run.w.values[-1], w, atol=LONG_SUM * np.abs(w).max())
 
 
-@pytest.mark.parametrize("factor", [pytest.param(0.98, marks=pytest.mark.slow), 1.001, 1.05])
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [0.98, 1.001, 1.05])
 def test_a_margin_that_is_not_the_largest_breaks_an_inequality(factor):
     """Too large a one is no bound of the gradient, too small a one none of the margin."""
     r = run()

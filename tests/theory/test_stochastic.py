@@ -26,6 +26,7 @@ def still():
     return made(where, lambda _, t: forecast_weights(np.log(np.maximum(t, 0.05)), k))
 
 
+@pytest.mark.slow
 def test_the_covariance_by_its_own_recursion():
     """d <- d - M d / t + xi / t, xi of covariance (N sum alpha^2 z z^T - w_hat w_hat^T) / B."""
     c = still()

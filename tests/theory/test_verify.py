@@ -16,7 +16,7 @@ THEORY = (Path(__file__).parents[2] / "docs" / "theory.md").read_text()
 SLOW = (
     "bias-augmented", "universal-margin", "li2018-last-layer", "li2018-support-vectors",
     "soudry2018-multiclass", "ji2021-normalized", "nacson2019-sgd", "ji2019-path",
-    "gunasekar2018-sign", "zhang2024-adam", "fan2025-spectral",
+    "gunasekar2018-sign", "gunasekar2018-coordinate", "zhang2024-adam", "fan2025-spectral",
 )  # fmt: skip
 CLAIMS = [
     pytest.param(name, marks=pytest.mark.slow if name in SLOW or claim.extended else ())
