@@ -52,10 +52,15 @@ class Reduced(NamedTuple):
         return self.left.T @ w.reshape(len(self.left), -1) @ self.right
 
 
+def summing_to_zero(classes: int) -> Float64[np.ndarray, "K k"]:
+    """Q: an orthonormal basis of what is orthogonal to (1, .., 1), K - 1 columns."""
+    return np.linalg.svd(np.eye(classes) - 1.0 / classes)[0][:, :-1]
+
+
 def reduced(a: Float64[np.ndarray, "m s"], classes: int) -> Reduced:
     """Pair rows (m, K d) over W in the coordinates of B."""
     rows = a.reshape(len(a), classes, -1)
-    left = np.linalg.svd(np.eye(classes) - 1.0 / classes)[0][:, :-1]
+    left = summing_to_zero(classes)
     _, sizes, across = np.linalg.svd(rows.reshape(-1, rows.shape[2]), full_matrices=False)
     right = across[sizes > RANK * sizes[0]].T
     return Reduced((left.T @ rows @ right).reshape(len(a), -1), left, right)

@@ -27,7 +27,7 @@ from svmconv.geometry import norm
 from svmconv.problem import Geometry
 from svmconv.svm.linear import exposed_face
 from svmconv.svm.polish import Polished
-from svmconv.svm.spectral import optimal
+from svmconv.svm.spectral import optimal, summing_to_zero
 
 TIE = 1e-9
 """Relative distance from tight that counts as tight."""
@@ -87,7 +87,7 @@ def unique_spectral(tight: Tight, found: Polished, classes: int) -> bool:
     The face of the ball is { t U1 V1^T + U2 X V2^T }, (U1, V1) the singular vectors that the forces
     share with W: X moves.
     """
-    left = np.linalg.svd(np.eye(classes) - 1.0 / classes)[0][:, :-1]
+    left = summing_to_zero(classes)
     w = left.T @ found.v.reshape(classes, -1)
     forces = left.T @ (tight.a.T @ found.alpha).reshape(classes, -1)
     parts = np.linalg.svd(forces, compute_uv=False)

@@ -156,6 +156,12 @@ class Comparison:
         """|w| at the end, centred over classes."""
         return float(self.gaps.norm[-1])
 
+    @property
+    def optimizer(self) -> Optimizer | optax.GradientTransformation | None:
+        """Whose steps the run took; None for the flow."""
+        method = self.setting.method
+        return method.optimizer if isinstance(method, Descent) else None
+
     @cached_property
     def fading(self) -> Float64[np.ndarray, " t"]:
         """The s of the law exp(-kappa s) by which a remainder fades: ln tau.
@@ -165,11 +171,11 @@ class Comparison:
         determinant of its recursion; the slowest is that of lambda_min. Within a factor of two of
         its step limit, as of normalized descent's, a mode of lambda_max may be slower than this.
         """
-        method = self.setting.method
-        if not (isinstance(method, Descent) and isinstance(method.optimizer, DualAcceleration)):
+        optimizer = self.optimizer
+        if not isinstance(optimizer, DualAcceleration):
             return self.clock
         k, steps = self.constants, self.run.step.values.astype(float)
-        slow = -np.log1p(-method.optimizer.rate * k.gamma**2 * k.lambda_min)
+        slow = -np.log1p(-optimizer.rate * k.gamma**2 * k.lambda_min)
         return (np.log1p(steps) + slow * steps) / (2.0 * k.lambda_min)
 
     def remainder(self, sizes: Float64[np.ndarray, " t"], kappa: float, at: int = -1) -> float:
@@ -265,6 +271,11 @@ class Comparison:
         return self.constants.alpha.reshape(self.end_margins.shape) > 0
 
     @cached_property
+    def support_duals(self) -> Float64[np.ndarray, " s"]:
+        """Maximum-entropy duals of `support_rows`."""
+        return self.constants.alpha.reshape(self.supporting.shape)[self.supporting]
+
+    @cached_property
     def settled(self) -> bool:
         """F6: whether every row off S is forecast to lie farther than the support vectors."""
         on, off = self.end_margins[self.supporting], self.end_margins[~self.supporting]
@@ -322,10 +333,9 @@ class Comparison:
     @property
     def tolerance(self) -> float:
         """Relative tolerance of this kind of method."""
-        method = self.setting.method
-        if isinstance(method, Flow):
+        if self.optimizer is None:
             return tolerances.FLOW
-        stochastic = isinstance(method.optimizer, SGD)
+        stochastic = isinstance(self.optimizer, SGD)
         return tolerances.STOCHASTIC if stochastic else tolerances.STEPS
 
 

@@ -18,7 +18,7 @@ from svmconv.errors import SvmconvError
 from svmconv.geometry import unit
 from svmconv.optimizers import NormalizedGD
 from svmconv.svm.rows import SignedRows
-from svmconv.theory import problems, tolerances
+from svmconv.theory import problems, rates, tolerances
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Measurement, Quantity
 from svmconv.theory.comparison import EPS, Comparison, Descent, Flow, Setting, compare
@@ -59,11 +59,8 @@ def distance(c: Comparison) -> Quantity:
 
 def offset_of_path(c: Comparison) -> float:
     """gamma |(gamma^2 M)^+ v_bar|, M on the span of S across u."""
-    k = c.constants
-    weights = k.p.reshape(c.supporting.shape)[c.supporting]
-    across = c.support_rows - np.outer(c.support_rows @ k.u.ravel(), k.u.ravel())
-    curvature = (across * weights[:, None]).T @ across
-    return k.gamma * float(np.linalg.norm(np.linalg.pinv(curvature, 1e-9) @ k.v_bar.ravel()))
+    inverse = np.linalg.pinv(rates.curvature(c), 1e-9)
+    return c.constants.gamma * float(np.linalg.norm(inverse @ c.constants.v_bar.ravel()))
 
 
 def on_path(

@@ -113,9 +113,7 @@ def noise(c: Comparison) -> Float64[np.ndarray, "size size"]:
     C = N sum alpha_n^2 z_n z_n^T - w_hat w_hat^T; a deviation then fades like t^-M. In the
     eigenvectors of M the sum over steps is C_ij / (B t (lambda_i + lambda_j - 1)), if that is > 0.
     """
-    k = c.constants
-    alpha = k.alpha.reshape(c.supporting.shape)[c.supporting]
-    rows = c.support_rows
+    k, alpha, rows = c.constants, c.support_duals, c.support_rows
     each = k.n * (rows * alpha[:, None] ** 2).T @ rows
     each -= np.outer(k.u.ravel(), k.u.ravel()) / k.gamma**2
     values, vectors = np.linalg.eigh(k.span.T @ (rows * alpha[:, None]).T @ rows @ k.span)
@@ -129,9 +127,8 @@ def _curved(c: Comparison) -> float:
 
     Through w.u, in resonance, it lowers it by about ln t times as much (docs/theory.md, 3).
     """
-    alpha = c.constants.alpha.reshape(c.supporting.shape)[c.supporting]
     moved = np.einsum("si,ij,sj->s", c.support_rows, noise(c), c.support_rows)
-    return float(alpha @ moved)
+    return float(c.support_duals @ moved)
 
 
 def _sgd(setting: Setting) -> SGD:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.special import digamma
 
 from svmconv.optimizers import DualAcceleration, Optimizer
@@ -79,10 +80,14 @@ def unstable(hypothesis: str, c: Comparison, rate: float) -> Control:
 
 def stability(c: Comparison) -> float:
     """lambda_max(gamma^2 M, orthogonal to u): methods on ln L with larger steps never settle."""
-    k = c.constants
-    rows = c.support_rows - np.outer(c.support_rows @ k.u.ravel(), k.u.ravel())
-    weights = k.p.reshape(c.supporting.shape)[c.supporting]
-    return float(np.linalg.norm(np.sqrt(weights)[:, None] * rows, 2) ** 2)
+    return float(np.linalg.norm(curvature(c), 2))
+
+
+def curvature(c: Comparison) -> Float64[np.ndarray, "size size"]:
+    """gamma^2 M orthogonal to u: what steps on ln L meet at the end."""
+    u = c.constants.u.ravel()
+    rows = c.support_rows - np.outer(c.support_rows @ u, u)
+    return c.constants.gamma**2 * (rows * c.support_duals[:, None]).T @ rows
 
 
 def _forecast_along(c: Comparison, first: int) -> np.ndarray:
@@ -94,18 +99,13 @@ def _forecast_along(c: Comparison, first: int) -> np.ndarray:
     time, along = _time(c), _along(c)
     gamma = c.constants.gamma
     expected = along[first] + gamma * (time - time[first])
-    if _accelerated(c):
+    if isinstance(c.optimizer, DualAcceleration):
         steps = c.run.step.values
         harmonic = digamma(steps + 1.0)
         before = int(np.searchsorted(steps, steps[first] / SPAN))
         extra = along[first] - along[before] - gamma * (time[first] - time[before])
         expected += extra / (harmonic[first] - harmonic[before]) * (harmonic - harmonic[first])
     return expected
-
-
-def _accelerated(c: Comparison) -> bool:
-    method = c.setting.method
-    return isinstance(method, Descent) and isinstance(method.optimizer, DualAcceleration)
 
 
 def _forecast_gap(c: Comparison, first: int) -> np.ndarray:
