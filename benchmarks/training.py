@@ -80,7 +80,12 @@ def epochs() -> tuple[float, float | None]:
     """Median seconds of an epoch, ours and PyTorch's (None: not installed), after each's first."""
     run = pytorch()
     theirs: list[float] = []
-    clock = Clock((), lambda: run and theirs.append(timed(lambda: next(run))[0]))
+
+    def in_turn() -> None:
+        if run is not None:
+            theirs.append(timed(run.__next__)[0])
+
+    clock = Clock((), in_turn)
     train(network(), digits(), OPTIMIZER, epochs=EPOCHS, batch=BATCH, tracker=clock)
     medians = [
         statistics.median(seconds[1:EPOCHS]) for seconds in (clock.epochs, theirs) if seconds

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
+import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +22,7 @@ from svmconv.training.interrupted import Interrupted
 
 C = TypeVar("C")
 """Configuration of a simulation, a dataclass."""
+_UNFINISHED = ".unfinished."
 
 
 def arguments(name: str, presets: Mapping[str, Any], doc: str | None) -> argparse.ArgumentParser:
@@ -84,16 +88,23 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def all_or_nothing(out: Path, names: Sequence[str]) -> Iterator[Path]:
-    """A folder whose empty folders `names` move to `out` only once the block has ended well."""
+    """A folder whose empty folders `names` move to `out` only once the block has ended well.
+
+    What a killed run left behind is removed first: nobody holds its lock any more.
+    """
     check_new(out, names)
     make_folder(out)
     try:
-        staging = tempfile.TemporaryDirectory(dir=out, prefix=".unfinished.")
+        for left in out.glob(f"{_UNFINISHED}*"):
+            with _locked(left) as free:
+                if free:
+                    shutil.rmtree(left)
+        staging = tempfile.TemporaryDirectory(dir=out, prefix=_UNFINISHED)
     except OSError as error:
         reason = error.strerror
         raise DataError(f"{out} cannot be written ({reason}): choose another --out") from None
     try:
-        with staging as aside:
+        with staging as aside, _locked(Path(aside)):
             for name in names:
                 Path(aside, name).mkdir()
             yield Path(aside)
@@ -103,6 +114,19 @@ def all_or_nothing(out: Path, names: Sequence[str]) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror
         raise DataError(f"{out} could not be written ({reason}): free some space") from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Lock a folder for as long as this process lives in the block; whether nobody else had it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(handle)
 
 
 def check_new(out: Path, names: Sequence[str]) -> None:
