@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Int
 
 
 class SvmconvError(Exception):
-    """Base of every error raised on purpose by svmconv."""
+    """Base of every error raised on purpose by svmconv; passes whole between processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without this, Python makes it anew of its message alone."""
+        return _made_again, (type(self), self.args, vars(self))
+
+
+def _made_again(
+    kind: type[SvmconvError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> SvmconvError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(attributes)
+    return error
 
 
 class DataError(SvmconvError, ValueError):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 from svmconv.errors import DataError
+from svmconv.problem import check_counts
+from svmconv.processes import in_processes
 from svmconv.theory.claim import CaseVerdict, Claim, Verdict
 
 
@@ -45,14 +47,24 @@ def claims() -> dict[str, Claim]:
 
 
 def verify(
-    ids: Iterable[str] | None = None, *, progress: Callable[[str], None] | None = None
+    ids: Iterable[str] | None = None,
+    *,
+    progress: Callable[[str], None] = lambda _: None,
+    processes: int = 1,
 ) -> list[Verdict]:
     """Measure the named claims, or all that take no minutes, and judge each.
 
-    `progress` is told one line before each case. Raises DataError on an unknown id, naming the
-    nearest one.
+    `progress` is told one line before each case. With more `processes` than one, each measures one
+    claim at a time; a script that asks for them needs `if __name__ == "__main__"`. Raises DataError
+    on an unknown id, naming the nearest one.
     """
-    return [_judge(claim, progress) for claim in select(ids)]
+    check_counts(1, processes=processes)
+    chosen = [claim.id for claim in select(ids)]
+    processes = min(processes, len(chosen))
+    if processes <= 1:
+        return [judge(name, progress) for name in chosen]
+    # Last ones first: those about networks take longest, and would leave the others idle.
+    return in_processes(judge, chosen[::-1], processes, progress)[::-1]
 
 
 def select(ids: Iterable[str] | None) -> list[Claim]:
@@ -70,12 +82,13 @@ def select(ids: Iterable[str] | None) -> list[Claim]:
     return [known[name] for name in wanted]
 
 
-def _judge(claim: Claim, progress: Callable[[str], None] | None) -> Verdict:
+def judge(name: str, progress: Callable[[str], None]) -> Verdict:
+    """Measure one claim."""
+    claim = claims()[name]
     start = time.perf_counter()
     cases = []
     for number, case in enumerate(claim.cases, 1):
-        if progress is not None:
-            progress(f"{claim.id} {number}/{len(claim.cases)}")
+        progress(f"{claim.id} {number}/{len(claim.cases)}")
         cases.append(CaseVerdict(case.measure(), case.expected))
     return Verdict(
         claim.id, claim.source, claim.statement, tuple(cases), time.perf_counter() - start

@@ -137,3 +137,20 @@ def test_every_published_claim_has_its_paper():
     published = [name for name in module.claims() if re.match(r"[a-z]+\d{4}-", name)]
     assert len(published) > 20
     assert all(name in keys or name.partition("-")[0] in keys for name in published)
+
+
+def test_claims_spread_over_processes_come_out_the_same():
+    names, told = ["soudry2018-loss", "wang2022-momentum"], []
+    apart = sc.verify(names, progress=told.append, processes=2)
+    here = sc.verify(names)
+    assert [verdict.id for verdict in apart] == names
+    for mine, theirs in zip(here, apart, strict=True):
+        for case, other in zip(mine.cases, theirs.cases, strict=True):
+            assert case.measurement.quantities == other.measurement.quantities
+            assert case.measurement.control == other.measurement.control
+    assert len(told) == sum(len(verdict.cases) for verdict in here)
+
+
+def test_an_impossible_number_of_processes_is_refused():
+    with pytest.raises(sc.DataError, match="processes must be an integer of at least 1"):
+        sc.verify([], processes=0)
