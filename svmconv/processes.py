@@ -32,14 +32,18 @@ def in_processes(
 
     `work` and the items are pickled, so `work` is a function of a module. The processes are new
     ones (spawned: a copy of a process that runs JAX would hang), so a script needs its
-    `if __name__ == "__main__"`. When this process fails, is interrupted or killed, they end too.
-    Raises what `work` raises, and RuntimeError where a process dies of something else.
+    `if __name__ == "__main__"`. They divide the cores among them, and end when this process fails,
+    is interrupted or killed. Raises what `work` raises, and RuntimeError where a process dies of
+    something else.
     """
     context = get_context("spawn")
     lines: Queue[str] = context.Queue()
+    shares: Queue[list[int]] = context.Queue()
+    for number in range(processes):
+        shares.put(cores()[number::processes])
     # Its other end is never written to: it closes when this process ends, however that happens.
     theirs, ours = Pipe(duplex=False)
-    with ProcessPoolExecutor(processes, context, _begin, (lines, theirs)) as pool, ours:
+    with ProcessPoolExecutor(processes, context, _begin, (lines, shares, theirs)) as pool, ours:
         futures = [pool.submit(_call, work, item) for item in items]
         while not _settled(futures):
             _pass_on(lines, tell)
@@ -49,11 +53,11 @@ def in_processes(
     return results
 
 
-def cores() -> int:
+def cores() -> list[int]:
     """Those that this process may use."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def _settled(futures: Sequence[Future]) -> bool:
@@ -66,9 +70,12 @@ def _pass_on(lines: Queue[str], tell: Tell) -> None:
         tell(lines.get(timeout=_POLL))
 
 
-def _begin(lines: Queue[str], alive: Connection) -> None:
+def _begin(lines: Queue[str], shares: Queue[list[int]], alive: Connection) -> None:
     """In each process, first of all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the asking one answers it
+    if hasattr(os, "sched_setaffinity"):
+        # Thread pools as wide as the machine, in every process, take a third of its time.
+        os.sched_setaffinity(0, shares.get())
     _telling[:] = [lines]
     threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
 

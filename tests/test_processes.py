@@ -38,6 +38,11 @@ def die(_, tell):
     os._exit(3)
 
 
+def seats(_, tell):
+    time.sleep(1.0)  # so that the other process takes the other one
+    return cores()
+
+
 def wait(_, tell):
     tell(str(os.getpid()))
     time.sleep(60)
@@ -96,5 +101,10 @@ def alive(process: int) -> bool:
     return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
-def test_cores():
-    assert 1 <= cores() <= (os.cpu_count() or 1)
+@pytest.mark.skipif(len(cores()) < 2, reason="needs two cores")
+def test_every_process_has_cores_of_its_own():
+    mine, theirs = in_processes(seats, [0, 1], 2, print)
+    assert mine
+    assert theirs
+    assert not set(mine) & set(theirs)
+    assert sorted(mine + theirs) == cores()

@@ -147,7 +147,7 @@ def _processes() -> int:
 
     from svmconv.processes import cores
 
-    return min(cores(), _PROCESSES) if jax.default_backend() == "cpu" else 1
+    return min(len(cores()), _PROCESSES) if jax.default_backend() == "cpu" else 1
 
 
 def _progress(total: int) -> Callable[[str], None]:

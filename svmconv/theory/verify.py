@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from svmconv.errors import DataError
@@ -54,17 +54,24 @@ def verify(
 ) -> list[Verdict]:
     """Measure the named claims, or all that take no minutes, and judge each.
 
-    `progress` is told one line before each case. With more `processes` than one, each measures one
-    claim at a time; a script that asks for them needs `if __name__ == "__main__"`. Raises DataError
-    on an unknown id, naming the nearest one.
+    `progress` is told one line before each case. With more `processes` than one, each measures the
+    claims of one paper at a time, which share their runs; a script that asks for them needs its
+    `if __name__ == "__main__"`. Raises DataError on an unknown id, naming the nearest one.
     """
     check_counts(1, processes=processes)
-    chosen = [claim.id for claim in select(ids)]
-    processes = min(processes, len(chosen))
+    chosen = select(ids)
+    papers: dict[str, list[Claim]] = {}
+    for claim in chosen:
+        papers.setdefault(claim.id.partition("-")[0], []).append(claim)
+    # Most cases first: the last one to begin should be short, for the others to wait for.
+    groups = sorted(papers.values(), key=lambda group: -sum(len(c.cases) for c in group))
+    names = [[claim.id for claim in group] for group in groups]
+    processes = min(processes, len(names))
     if processes <= 1:
-        return [judge(name, progress) for name in chosen]
-    # Last ones first: those about networks take longest, and would leave the others idle.
-    return in_processes(judge, chosen[::-1], processes, progress)[::-1]
+        return judge([claim.id for claim in chosen], progress)
+    apart = in_processes(judge, names, processes, progress)
+    found = {verdict.id: verdict for verdicts in apart for verdict in verdicts}
+    return [found[claim.id] for claim in chosen]
 
 
 def select(ids: Iterable[str] | None) -> list[Claim]:
@@ -82,9 +89,12 @@ def select(ids: Iterable[str] | None) -> list[Claim]:
     return [known[name] for name in wanted]
 
 
-def judge(name: str, progress: Callable[[str], None]) -> Verdict:
-    """Measure one claim."""
-    claim = claims()[name]
+def judge(names: Sequence[str], progress: Callable[[str], None]) -> list[Verdict]:
+    """Measure the claims of these ids one after the other."""
+    return [_judge(claims()[name], progress) for name in names]
+
+
+def _judge(claim: Claim, progress: Callable[[str], None]) -> Verdict:
     start = time.perf_counter()
     cases = []
     for number, case in enumerate(claim.cases, 1):
