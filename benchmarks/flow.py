@@ -16,8 +16,9 @@ import svmconv as sc
 from benchmarks import Line, timed
 from svmconv.dynamics.recording import stacked
 from svmconv.theory import problems
-from svmconv.theory.comparison import Comparison, Descent, Flow, Setting, compare
+from svmconv.theory.comparison import Comparison, compare
 from svmconv.theory.constants import constants
+from svmconv.theory.setting import Descent, Flow, Setting
 
 LOG_T = 1e6
 STEPS = 10**6

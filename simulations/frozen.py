@@ -24,8 +24,9 @@ from svmconv.errors import DataError, SvmconvError
 from svmconv.measures.last_layer import last_layer_gaps
 from svmconv.problem import Problem
 from svmconv.results import check_writable, load, save
-from svmconv.theory.comparison import Flow, Setting, compare
+from svmconv.theory.comparison import compare
 from svmconv.theory.li2018 import constants_of
+from svmconv.theory.setting import Flow, Setting
 
 LOG_T = 1e6
 """Natural log of the time to which a layer from zero goes."""

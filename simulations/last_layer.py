@@ -33,7 +33,8 @@ from svmconv.problem import Problem
 from svmconv.results import save
 from svmconv.svm.result import MaxMargin
 from svmconv.theory import quantities as q
-from svmconv.theory.comparison import Flow, Setting, compare
+from svmconv.theory.comparison import compare
+from svmconv.theory.setting import Flow, Setting
 from svmconv.training.fit import features, fit
 
 FOLDERS = ("convergence", "plane")

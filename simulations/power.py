@@ -28,7 +28,8 @@ from svmconv.svm.solve import max_margin
 from svmconv.theory import other_norms
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Quantity, Word, worst
-from svmconv.theory.comparison import Comparison, Descent, Setting, compare
+from svmconv.theory.comparison import Comparison, compare
+from svmconv.theory.setting import Descent, Setting
 
 NORMS: tuple[tuple[Optimizer, Geometry], ...] = (
     (SignDescent(0.01), "linf"), (Adam(0.01, b2=0.99), "linf"), (CoordinateDescent(0.01), "l1")

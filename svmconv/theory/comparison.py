@@ -10,10 +10,9 @@ Chebyshev a linear function that is at most 1 on [end/2, 3 end/4] is at most 3 a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import optax
@@ -27,53 +26,16 @@ from svmconv.dynamics.recording import stacked
 from svmconv.geometry import length
 from svmconv.measures.gaps import gaps
 from svmconv.optimizers import SGD, DualAcceleration, Optimizer
-from svmconv.problem import Bias, Problem
+from svmconv.problem import Problem
 from svmconv.svm.result import MaxMargin
 from svmconv.svm.rows import SignedRows
 from svmconv.svm.solve import max_margin
 from svmconv.theory import tolerances
 from svmconv.theory.constants import Constants, constants
 from svmconv.theory.forecast import forecast, forecast_weights, log_tau, out, outside
+from svmconv.theory.setting import Descent, Flow, Setting
 
 EPS = float(np.finfo(np.float64).eps)
-RTOL = 1e-8
-"""Tolerance of a step of the flow; its rerun at RTOL / 100 is the one that is measured."""
-
-
-@dataclass(frozen=True)
-class Flow:
-    """Gradient flow up to ln t = log_t, rerun at a hundredth of the tolerance rtol of a step."""
-
-    log_t: float = 1e6
-    rtol: float = RTOL
-
-    def __str__(self) -> str:
-        return f"flow to ln t = {self.log_t:g}".replace("e+0", "e")
-
-
-@dataclass(frozen=True)
-class Descent:
-    """So many steps of an optimizer."""
-
-    optimizer: Optimizer | optax.GradientTransformation
-    steps: int
-
-    def __str__(self) -> str:
-        return f"{self.optimizer}, {self.steps:,} steps"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One problem, method and bias kind; equal settings share their run."""
-
-    problem: Callable[[], Problem]
-    method: Flow | Descent = Flow()
-    bias: Bias = "none"
-    bias_scale: float = 1.0
-    init: Callable[[], Float64[np.ndarray, "*w"]] | None = None
-    """The weights at the start, in the space of (w, b / sqrt c); zero without."""
-    clock: Literal["time", "loss"] = "time"
-    """What ln tau is read from: the time, or (for methods without a rate) -ln(gamma^2 L)."""
 
 
 @dataclass(frozen=True, eq=False)

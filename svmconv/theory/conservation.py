@@ -28,7 +28,8 @@ from svmconv.optimizers import GD, SGD, HeavyBall, Optimizer
 from svmconv.theory import problems, tolerances
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity
-from svmconv.theory.comparison import EPS, Comparison, Descent, Setting, compare
+from svmconv.theory.comparison import EPS, Comparison, compare
+from svmconv.theory.setting import Descent, Setting
 
 STEPS = 30_000
 

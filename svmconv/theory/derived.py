@@ -12,7 +12,8 @@ from svmconv.svm.solve import max_margin
 from svmconv.theory import problems
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Control, Measurement
-from svmconv.theory.comparison import Descent, Setting, compare
+from svmconv.theory.comparison import compare
+from svmconv.theory.setting import Descent, Setting
 from svmconv.theory.tolerances import UNIVERSAL
 
 SIGN_DESCENT = Descent(optax.chain(optax.scale_by_sign(), optax.scale(-0.01)), 10**4)

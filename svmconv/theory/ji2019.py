@@ -1,4 +1,4 @@
-"""Ji, Telgarsky, COLT 2019: descent follows the regularisation path.
+"""Ji, Dudik, Schapire, Telgarsky, COLT 2020: descent follows the regularisation path.
 
 The minimiser of the loss on the sphere of radius B has, to the same order, the direction of descent
 at norm B. Sharper (derived): on the sphere the part across u minimises Phi(v) + mu |v|^2 / 2 with
@@ -21,7 +21,8 @@ from svmconv.svm.rows import SignedRows
 from svmconv.theory import problems, rates, tolerances
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Measurement, Quantity
-from svmconv.theory.comparison import EPS, Comparison, Descent, Flow, Setting, compare
+from svmconv.theory.comparison import EPS, Comparison, compare
+from svmconv.theory.setting import Descent, Flow, Setting
 
 NEWTON_STEPS = 60
 SETTINGS = (
@@ -99,7 +100,7 @@ def _distance(c: Comparison, record: int) -> float:
 CLAIMS = (
     Claim(
         "ji2019-path",
-        "Ji, Telgarsky, COLT 2019; constant derived (docs/theory.md)",
+        "Ji, Dudik, Schapire, Telgarsky, COLT 2020; constant derived (docs/theory.md)",
         "Descent and the minimisers of the loss at equal norm have the same direction up to "
         "gamma |(gamma^2 M)^+ v_bar| / |w|^2.",
         tuple(Case(partial(path, setting)) for setting in SETTINGS),

@@ -13,7 +13,8 @@ from svmconv.optimizers import DualAcceleration, NormalizedGD
 from svmconv.theory import problems, rates, tolerances
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Measurement, Quantity
-from svmconv.theory.comparison import EPS, Comparison, Descent, Setting, compare
+from svmconv.theory.comparison import EPS, Comparison, compare
+from svmconv.theory.setting import Descent, Setting
 
 # Rates below 1 / max |z|^2, for which the published bound is stated.
 NORMALIZED = tuple(

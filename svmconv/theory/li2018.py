@@ -21,7 +21,8 @@ from svmconv.problem import Problem
 from svmconv.svm.solve import max_margin
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Measurement, Quantity
-from svmconv.theory.comparison import Comparison, Descent, Setting, compare
+from svmconv.theory.comparison import Comparison, compare
+from svmconv.theory.setting import Descent, Setting
 from svmconv.training.fit import features, fit
 
 SOURCE = "Li, Ding, Gao, arXiv 1808.05385, abstract; constants derived (docs/theory.md)"

@@ -14,8 +14,9 @@ from svmconv.svm.solve import max_margin
 from svmconv.theory import joint, tolerances
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity, worst
-from svmconv.theory.comparison import Comparison, Setting, compare
+from svmconv.theory.comparison import Comparison, compare
 from svmconv.theory.li2018 import FEATURES, SOURCE
+from svmconv.theory.setting import Setting
 
 SEEDS = range(10)
 

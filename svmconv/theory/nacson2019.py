@@ -18,7 +18,8 @@ from svmconv.optimizers import SGD, NormalizedGD
 from svmconv.theory import problems, rates, tolerances
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity
-from svmconv.theory.comparison import Comparison, Descent, Setting, compare
+from svmconv.theory.comparison import Comparison, compare
+from svmconv.theory.setting import Descent, Setting
 
 SQRT = tuple(
     Setting(problem, Descent(NormalizedGD(rate, power=0.5), 10**5), clock="loss")

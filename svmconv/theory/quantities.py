@@ -29,7 +29,8 @@ from svmconv.problem import Problem
 from svmconv.svm.solve import max_margin
 from svmconv.theory import tolerances
 from svmconv.theory.claim import Control, Measurement, Quantity
-from svmconv.theory.comparison import EPS, Comparison, Flow
+from svmconv.theory.comparison import EPS, Comparison
+from svmconv.theory.setting import Flow
 
 
 def direction(c: Comparison) -> Quantity:

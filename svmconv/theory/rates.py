@@ -18,7 +18,8 @@ from svmconv.optimizers import DualAcceleration, Optimizer
 from svmconv.theory import quantities as q
 from svmconv.theory import tolerances
 from svmconv.theory.claim import Control, Quantity
-from svmconv.theory.comparison import EPS, Comparison, Descent, compare
+from svmconv.theory.comparison import EPS, Comparison, compare
+from svmconv.theory.setting import Descent
 
 SPAN = 10.0
 """The exponent is read off the last factor of so much in the number of steps."""

@@ -32,7 +32,8 @@ from svmconv.svm.rows import SignedRows
 from svmconv.theory import problems, tolerances
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Measurement, Quantity
-from svmconv.theory.comparison import EPS, Comparison, Flow, Setting, compare
+from svmconv.theory.comparison import EPS, Comparison, compare
+from svmconv.theory.setting import Flow, Setting
 
 ABOVE_ROUNDING = 1e3
 NEAR = 1.2

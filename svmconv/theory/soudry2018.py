@@ -13,7 +13,8 @@ from svmconv.optimizers import GD
 from svmconv.theory import problems
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Control, Measurement
-from svmconv.theory.comparison import Comparison, Descent, Flow, Setting, compare
+from svmconv.theory.comparison import Comparison, compare
+from svmconv.theory.setting import Descent, Flow, Setting
 
 SOURCE = "Soudry, Hoffer, Nacson, Gunasekar, Srebro, JMLR 19 (2018), theorem {}"
 

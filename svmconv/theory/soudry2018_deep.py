@@ -20,7 +20,8 @@ from svmconv import data
 from svmconv.problem import Problem
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Measurement, Quantity
-from svmconv.theory.comparison import Setting, compare
+from svmconv.theory.comparison import compare
+from svmconv.theory.setting import Setting
 from svmconv.theory.soudry2018 import SOURCE
 from svmconv.training.late import late_phase
 

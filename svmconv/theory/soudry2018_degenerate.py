@@ -25,9 +25,10 @@ from svmconv.measures.gaps import gaps
 from svmconv.theory import problems, tolerances
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity
-from svmconv.theory.comparison import EPS, Comparison, Setting, compare
+from svmconv.theory.comparison import EPS, Comparison, compare
 from svmconv.theory.degenerate import Degenerate, degenerate
 from svmconv.theory.forecast import forecast_weights
+from svmconv.theory.setting import Setting
 
 
 @dataclass(frozen=True, eq=False)

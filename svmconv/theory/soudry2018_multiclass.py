@@ -20,7 +20,8 @@ from svmconv.svm.solve import max_margin
 from svmconv.theory import problems
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity
-from svmconv.theory.comparison import EPS, Comparison, Descent, Flow, Setting, compare
+from svmconv.theory.comparison import EPS, Comparison, compare
+from svmconv.theory.setting import Descent, Flow, Setting
 from svmconv.theory.soudry2018 import SOURCE
 
 

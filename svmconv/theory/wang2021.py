@@ -19,7 +19,8 @@ from svmconv.svm.solve import max_margin
 from svmconv.theory import problems, tolerances
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity
-from svmconv.theory.comparison import Comparison, Descent, Setting, compare
+from svmconv.theory.comparison import Comparison, compare
+from svmconv.theory.setting import Descent, Setting
 
 HAND_OVER = Descent(Adam(0.01, b2=0.99, eps=1e-6), 10**6)
 """eps is reached after some thousand steps, where 1e6 leave ln L = -23 to see what follows."""

@@ -14,7 +14,8 @@ from svmconv.optimizers import GD, HeavyBall
 from svmconv.theory import problems, tolerances
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Measurement, Quantity
-from svmconv.theory.comparison import Comparison, Descent, Setting, compare
+from svmconv.theory.comparison import Comparison, compare
+from svmconv.theory.setting import Descent, Setting
 
 HEAVY = Setting(problems.for_steps, Descent(HeavyBall(0.05), 10**6))
 LIGHT = Setting(problems.for_steps, Descent(HeavyBall(0.25, 0.5), 10**6))

@@ -16,8 +16,9 @@ from svmconv.optimizers import Optimizer
 from svmconv.problem import Problem
 from svmconv.svm.result import MaxMargin
 from svmconv.svm.solve import max_margin
-from svmconv.theory.comparison import Comparison, Descent, Flow, Setting, compare
+from svmconv.theory.comparison import Comparison, compare
 from svmconv.theory.constants import Constants, constants
+from svmconv.theory.setting import Descent, Flow, Setting
 
 GENERIC = ((1.5, 0.8), (3.0, 0.3), (1.3, 0.9))
 """(theta, lambda_min): the slowest term comes from far rows, from a mode of M, from far rows."""

@@ -18,8 +18,9 @@ from svmconv.svm.solve import max_margin
 from svmconv.theory import derived, problems
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Quantity
-from svmconv.theory.comparison import Comparison, Descent, Flow, Setting, compare
+from svmconv.theory.comparison import Comparison, compare
 from svmconv.theory.forecast import forecast_weights
+from svmconv.theory.setting import Descent, Flow, Setting
 from tests.theory import runs
 
 ALL = (

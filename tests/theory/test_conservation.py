@@ -8,7 +8,8 @@ import pytest
 
 from svmconv.optimizers import GD, HeavyBall
 from svmconv.theory import conservation
-from svmconv.theory.comparison import Descent, compare
+from svmconv.theory.comparison import compare
+from svmconv.theory.setting import Descent
 
 
 def run(optimizer, steps=300):

@@ -10,8 +10,9 @@ from scipy.integrate import solve_ivp
 from svmconv.errors import DataError
 from svmconv.theory import problems
 from svmconv.theory import soudry2018_degenerate as claim
-from svmconv.theory.comparison import Setting, compare
+from svmconv.theory.comparison import compare
 from svmconv.theory.degenerate import degenerate
+from svmconv.theory.setting import Setting
 
 TOY = Setting(problems.degenerate)
 TWO = Setting(problems.two_zero_duals)

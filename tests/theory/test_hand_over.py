@@ -8,7 +8,7 @@ import pytest
 
 from svmconv.optimizers import Adam
 from svmconv.theory import problems, wang2021
-from svmconv.theory.comparison import Descent, Setting
+from svmconv.theory.setting import Descent, Setting
 from tests.theory.runs import made
 
 METHOD = Adam(0.01, b2=0.99, eps=1e-6)

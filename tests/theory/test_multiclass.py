@@ -12,7 +12,8 @@ from svmconv.svm.solve import max_margin
 from svmconv.theory import problems
 from svmconv.theory import quantities as q
 from svmconv.theory import soudry2018_multiclass as claim
-from svmconv.theory.comparison import Descent, Setting, compare
+from svmconv.theory.comparison import compare
+from svmconv.theory.setting import Descent, Setting
 
 
 @cache

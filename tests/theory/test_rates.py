@@ -10,7 +10,8 @@ import svmconv as sc
 from svmconv.optimizers import DualAcceleration, HeavyBall, NormalizedGD
 from svmconv.theory import ji2019, nacson2019, problems, rates, wang2022
 from svmconv.theory import quantities as q
-from svmconv.theory.comparison import Descent, Setting, compare
+from svmconv.theory.comparison import compare
+from svmconv.theory.setting import Descent, Setting
 from tests.theory.runs import made
 
 S, P = 0.5, np.array([2 / 3, 1 / 3])

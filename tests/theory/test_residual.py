@@ -10,7 +10,8 @@ from scipy.integrate import solve_ivp
 from svmconv import data
 from svmconv.problem import Problem
 from svmconv.theory import residual
-from svmconv.theory.comparison import Flow, Setting, compare
+from svmconv.theory.comparison import compare
+from svmconv.theory.setting import Flow, Setting
 
 SETTINGS = (residual.FAR, residual.SLOWER, residual.FREE)
 

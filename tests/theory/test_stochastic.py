@@ -9,8 +9,8 @@ import pytest
 
 from svmconv.optimizers import SGD
 from svmconv.theory import nacson2019, problems
-from svmconv.theory.comparison import Descent, Setting
 from svmconv.theory.forecast import forecast_weights
+from svmconv.theory.setting import Descent, Setting
 from tests.theory.runs import made
 
 BATCH, STEPS = 5, 50_000
