@@ -16,10 +16,11 @@ from svmconv import CertificateError, NotSeparableError
 from svmconv.processes import cores, in_processes
 
 ASKING = """
-import sys
+import signal
 from svmconv.processes import in_processes
 from tests.test_processes import wait
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     in_processes(wait, [1, 2], 2, lambda line: print(line, flush=True))
 """
 

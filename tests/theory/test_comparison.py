@@ -43,6 +43,7 @@ def test_bars_are_honest(seed, log_t):
     assert_honest(runs.flow(seed, log_t, *runs.GENERIC[seed % 3]))
 
 
+@pytest.mark.slow
 def test_the_integrator_bar_covers_a_run_on_a_finer_grid(monkeypatch):
     """Recorded times bound the steps of run and rerun alike, so their difference could say too
     little. Two supports in R^4: what the steps lose outside the span never decays."""
