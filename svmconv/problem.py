@@ -154,6 +154,14 @@ def check_counts(least: int, **counts: Any) -> None:
             raise DataError(f"{name} must be an integer of at least {least}, got {value!r}")
 
 
+def check_real(**values: Any) -> None:
+    """Raise DataError unless every argument is a real number; nan and infinities are."""
+    for name, value in values.items():
+        number = isinstance(value, int | float | np.integer | np.floating)
+        if not number or isinstance(value, bool):
+            raise DataError(f"{name} must be a real number, got {value!r:.40}")
+
+
 def readable(name: str, given: Any) -> np.ndarray:
     """As an array. DataError where that cannot be, as with torch tensors that know a gradient."""
     try:

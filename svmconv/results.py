@@ -96,7 +96,8 @@ def check_writable(path: str | Path) -> None:
     """DataError unless `path` is new and its folder can be written; call before a long run."""
     target = Path(path)
     if target.exists():
-        raise DataError(f"{target} exists: choose another name or remove it first")
+        or_remove = "" if target.is_dir() else " or remove it first"
+        raise DataError(f"{target} exists: choose another name{or_remove}")
     if not target.parent.is_dir():
         raise DataError(f"{target.parent} is not a folder: create it first")
     if not os.access(target.parent, os.W_OK):

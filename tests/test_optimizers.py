@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -112,6 +114,35 @@ def test_steps_may_shrink_but_neither_grow_nor_add_up_to_a_bound(method, power):
 def test_what_a_method_cannot_be(method, arguments, message):
     with pytest.raises(sc.DataError, match=message):
         getattr(sc.optimizers, method)(0.1, **arguments)
+
+
+WRONG_TYPES = """
+import numpy as np
+import svmconv as sc
+
+for method, arguments, message in [
+    *(("GD", {"rate": r}, "rate must be a real number, got") for r in ["0.1", None, True, [0.1]]),
+    ("GD", {"rate": np.array(0.1)}, "rate must be a real number, got"),
+    ("GD", {"rate": 1 + 1j}, "rate must be a real number, got"),
+    ("Adam", {"rate": 1, "eps": "x"}, "eps must be a real number, got 'x'"),
+    ("Adam", {"rate": 1, "b1": None}, "b1 must be a real number, got None"),
+    ("HeavyBall", {"rate": 1, "momentum": "a"}, "momentum must be a real number, got 'a'"),
+    ("NormalizedGD", {"rate": 1, "power": None}, "power must be a real number, got None"),
+    ("SGD", {"rate": 1, "replacement": "no"}, "replacement must be True or False, got 'no'"),
+    ("SGD", {"rate": 1, "replacement": None}, "replacement must be True or False, got None"),
+]:
+    try:
+        print("accepted", getattr(sc.optimizers, method)(**arguments))
+    except sc.DataError as error:
+        assert str(error).startswith(message), error
+"""
+
+
+def test_wrong_types_are_named():
+    """In a process of its own: here the type checker of the tests would answer first."""
+    command = [sys.executable, "-c", WRONG_TYPES]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("power", [0.0, 0.3, 0.5, 1.0])

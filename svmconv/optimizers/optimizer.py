@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
 import optax
 
 from svmconv.errors import DataError
+from svmconv.problem import check_real
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,13 @@ class Optimizer:
     on_log_loss: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.rate) and self.rate > 0):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "float":
+                check_real(**{field.name: value})
+            elif field.type == "bool" and not isinstance(value, bool):
+                raise DataError(f"{field.name} must be True or False, got {value!r}")
+        if not 0 < self.rate < float("inf"):
             raise DataError(f"rate must be a positive number, got {self.rate!r}")
 
     def build(self) -> optax.GradientTransformation:

@@ -10,8 +10,9 @@ something is, a small program moves w as far as it can, along a random functiona
 
 For K classes weights count as the same if they differ by one vector added to every class: such a
 shift moves no prediction. (It keeps the l1 or linf norm of W over a range of shifts, as a rule.)
-What is tight is decided to TIE, so optima closer than that count as one (than SEEN_SPECTRAL where
-W touches the ball or a row with nothing to spare). What cannot be decided is not called unique.
+What is tight is decided to TIE, and a tied row lets w move as far as what it has to spare allows:
+optima closer than SEEN |w| count as one (than SEEN_SPECTRAL where W moves in the ball). What cannot
+be decided is not called unique.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from svmconv.svm.spectral import optimal, summing_to_zero
 
 TIE = 1e-9
 """Relative distance from tight that counts as tight."""
+ROUNDING = 1e-13
+"""Of a margin, relative to its row: the answer is polished to it."""
 RANK = 1e-10
 """Singular values of rows of length 1 below this are those of dependent rows."""
 RANK_SPECTRAL = 1e-8
@@ -72,13 +75,13 @@ def unique_linear(tight: Tight, found: Polished, geometry: Geometry, classes: in
     bounds = (sign[:, None] * np.eye(len(v))[:, free])[edge]
     bounds = np.hstack([bounds, np.zeros((len(bounds), tight.c.shape[1]))])
     tied = np.vstack([np.hstack([tight.tied_a[:, free], tight.tied_c]), bounds])
-    least = _levelled(tied) @ kernel
-    # a row that no move changes says nothing, and its rounding must not
-    least = least[np.linalg.norm(least, axis=1) > TIE]
+    sizes = np.abs(v[edge])
+    spare = np.append(_spare(tight, found, geometry), sizes if geometry == "l1" else 1.0 - sizes)
+    least, spare = _limits(tied, spare, kernel, TIE)
     if not len(least):
         return False
     objective = np.random.default_rng(0).standard_normal(len(v)) @ moves
-    return not any(_farthest(sign * objective, least) > SEEN for sign in (1.0, -1.0))
+    return not any(_farthest(sign * objective, least, spare) > SEEN for sign in (1.0, -1.0))
 
 
 def unique_spectral(tight: Tight, found: Polished, classes: int) -> bool:
@@ -97,27 +100,55 @@ def unique_spectral(tight: Tight, found: Polished, classes: int) -> bool:
 
     x = u2.shape[1] * v2.shape[1]
 
-    def over_x(a: Float64[np.ndarray, "m s"], c: Float64[np.ndarray, "m q"]) -> np.ndarray:
-        whole = _levelled(np.hstack([a, c]))
+    def over_x(whole: Float64[np.ndarray, "m z"], a: Float64[np.ndarray, "m s"]) -> np.ndarray:
         rows = whole[:, : a.shape[1]].reshape(len(a), classes, len(v2))
         return np.hstack([(u2.T @ (left.T @ rows) @ v2).reshape(len(a), x), whole[:, a.shape[1] :]])
 
     # rows of length 1: what is left of one in the span of (U1, V1) is rounding, not a row
-    held, tied = over_x(tight.a, tight.c), over_x(tight.tied_a, tight.tied_c)
+    held = over_x(_levelled(np.hstack([tight.a, tight.c])), tight.a)
+    tied = over_x(np.hstack([tight.tied_a, tight.tied_c]), tight.tied_a)
     if x + _rank(held[:, x:], RANK_SPECTRAL) <= _rank(held, RANK_SPECTRAL):
         return True
     if not len(tied) and sizes[r : r + 1].max(initial=0.0) < sizes[0] * (1.0 - TIE):
         return False
     kernel = _null_space(held, RANK_SPECTRAL)
-    return not _moves_in_ball(u2.T @ w @ v2 / sizes[0], kernel[:x], tied @ kernel)
+    limits = _limits(tied, _spare(tight, found, "spectral"), kernel, RANK_SPECTRAL)
+    return not _moves_in_ball(u2.T @ w @ v2 / sizes[0], kernel[:x], *limits)
+
+
+def _spare(tight: Tight, found: Polished, geometry: Geometry) -> Float64[np.ndarray, " l"]:
+    """What the tied rows have to spare for |w| = 1."""
+    margins = tight.tied_a @ found.v + tight.tied_c @ found.u
+    return (margins - 1.0) / norm(found.v, geometry)
+
+
+def _limits(
+    tied: Float64[np.ndarray, "l x"],
+    spare: Float64[np.ndarray, " l"],
+    kernel: Float64[np.ndarray, "x y"],
+    window: float,
+) -> tuple[Float64[np.ndarray, "m y"], Float64[np.ndarray, " m"]]:
+    """(least, spare) such that moves y may not take more than `spare` from `least` y.
+
+    Rows as the moves see them, of length 1: one that hardly feels them lets w move far before what
+    it has to spare is used up. One that no move changes says nothing, and its rounding must not.
+    """
+    rounding = ROUNDING * np.linalg.norm(tied, axis=1)
+    levelled = _levelled(tied) @ kernel
+    felt = np.linalg.norm(levelled, axis=1) > window
+    least = tied[felt] @ kernel
+    sizes = np.linalg.norm(least, axis=1)
+    allowed = np.maximum(spare, 0.0)[felt] + rounding[felt]
+    return least / sizes[:, None], allowed / sizes
 
 
 def _moves_in_ball(
     inside: Float64[np.ndarray, "k d"],
     moves: Float64[np.ndarray, "x y"],
     least: Float64[np.ndarray, "m y"],
+    spare: Float64[np.ndarray, " m"],
 ) -> bool:
-    """Whether X can leave `inside` along `moves` y, least y >= 0, with no singular value above 1.
+    """Whether X can leave `inside` along `moves` y, no singular value above 1, least y >= -spare.
 
     Also where Clarabel cannot tell: nothing is called unique that was not shown to be.
     """
@@ -125,7 +156,7 @@ def _moves_in_ball(
     step = cp.reshape(moves @ y, inside.shape, order="C")
     limits: list[cp.Constraint] = [cp.sigma_max(inside + step) <= 1.0]
     if len(least):
-        limits.append(least @ y >= 0.0)
+        limits.append(least @ y >= -spare)
     objective = np.random.default_rng(0).standard_normal(inside.size) @ moves
     for sign in (1.0, -1.0):
         program = cp.Problem(cp.Maximize(sign * (objective @ y)), limits)
@@ -135,9 +166,13 @@ def _moves_in_ball(
     return False
 
 
-def _farthest(objective: Float64[np.ndarray, " x"], least: Float64[np.ndarray, "m x"]) -> float:
-    """max objective.x s.t. least x >= 0, |x| <= 1 entrywise; inf where HiGHS cannot tell."""
-    found = linprog(-objective, -least, np.zeros(len(least)), bounds=(-1.0, 1.0), method="highs")
+def _farthest(
+    objective: Float64[np.ndarray, " x"],
+    least: Float64[np.ndarray, "m x"],
+    spare: Float64[np.ndarray, " m"],
+) -> float:
+    """max objective.x s.t. least x >= -spare, |x| <= 1 entrywise; inf where HiGHS cannot tell."""
+    found = linprog(-objective, -least, spare, bounds=(-1.0, 1.0), method="highs")
     return -float(found.fun) if found.status == 0 else np.inf
 
 

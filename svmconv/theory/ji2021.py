@@ -38,17 +38,21 @@ INSIDE, BEYOND = 0.98, 1.02
 def normalized(setting: Setting) -> Measurement:
     """The gap falls like 1 / steps, w.u grows by gamma a unit of step length."""
     c = compare(setting)
-    right = rates.exponent(c, 1.0)
-    found = (right, rates.growth(c), q.scaled_gap(c), rates.published_bound(c))
-    return q.measured_case(c, found, q.refuted("exponent -1/2", right, -0.5))
+    found = (
+        rates.exponent(c, 1.0),
+        rates.growth(c),
+        q.scaled_gap(c),
+        q.offset(c),
+        rates.published_bound(c),
+    )
+    return q.measured_case(c, found, rates.other_exponent("exponent", c, 0.5))
 
 
 def accelerated(setting: Setting) -> Measurement:
     """The gap falls like 1 / steps^2, w.u grows by gamma rate steps / 2 a step."""
     c = compare(setting)
-    right = rates.exponent(c, 2.0)
-    found = (right, rates.growth(c), q.scaled_gap(c), oracle(c))
-    control = q.refuted("without momentum (b = 0): exponent -1", right, -1.0)
+    found = (rates.exponent(c, 2.0), rates.growth(c), q.scaled_gap(c), oracle(c))
+    control = rates.other_exponent("without momentum (b = 0): exponent", c, 1.0)
     return q.measured_case(c, found, control)
 
 

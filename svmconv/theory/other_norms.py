@@ -22,7 +22,7 @@ import xarray as xr
 from jaxtyping import Float64
 
 from svmconv.dynamics.descent import descend
-from svmconv.geometry import angle, norm
+from svmconv.geometry import angle, centre, norm
 from svmconv.optimizers import Optimizer
 from svmconv.problem import Geometry, Problem
 from svmconv.svm.result import MaxMargin
@@ -69,10 +69,13 @@ class Run:
 
     @cached_property
     def aside(self) -> Float64[np.ndarray, " t"]:
-        """|w| times the angle between w and the SVM, as vectors."""
-        flat = self.run.w.values.reshape(len(self.norms), -1)
+        """|w| times the angle between w and the SVM, as vectors, centred over classes."""
+        w, best = self.run.w.values, self.svm.w
+        if not self.problem.binary:  # unique only up to one vector added to every class
+            w, best = centre(w), centre(best)
         with np.errstate(invalid="ignore"):
-            return np.nan_to_num(self.norms * angle(flat, self.svm.w.ravel()))
+            turned = angle(w.reshape(len(self.norms), -1), best.ravel())
+            return np.nan_to_num(self.norms * turned)
 
     @cached_property
     def early(self) -> slice:

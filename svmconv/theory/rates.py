@@ -23,12 +23,15 @@ from svmconv.theory.setting import Descent
 
 SPAN = 10.0
 """The exponent is read off the last factor of so much in the number of steps."""
+FAR = 10**6
+"""Steps after which the exponent of their length is that of infinitely many, up to 1 / FAR."""
 
 
 def exponent(c: Comparison, power: float) -> Quantity:
     """Slope of ln(margin gap) in ln(steps) over the last decade, against -`power`.
 
-    What the forecast's slope differs by at these finite times, -`power` not counted, is taken off.
+    What the forecast's slope at these finite times differs by from its limit is taken off; the
+    limit comes from the lengths of the optimizer's steps, not from `power`.
     """
     first, steps = _first(c), c.run.step.values
     doubt = _relative_error(c, first) + _relative_error(c, len(steps) - 1)
@@ -37,13 +40,19 @@ def exponent(c: Comparison, power: float) -> Quantity:
         float(np.log(gaps[-1] / gaps[first])) / decade
         for gaps in (c.gaps.margin_gap.values, _forecast_gap(c, first))
     )
+    limit = _limit(c)
     return Quantity(
         "exponent of the gap",
         -power,
-        measured - (expected + power),
-        doubt / decade,
+        limit + measured - expected,
+        doubt / decade + abs(limit) / FAR,
         tolerances.RATE,
     )
+
+
+def other_exponent(hypothesis: str, c: Comparison, power: float) -> Control:
+    """Wrong hypothesis: another exponent, judged by the same rule."""
+    return Control(f"{hypothesis} -{power:g}", (exponent(c, power),))
 
 
 def growth(c: Comparison) -> Quantity:
@@ -89,6 +98,17 @@ def curvature(c: Comparison) -> Float64[np.ndarray, "size size"]:
     u = c.constants.u.ravel()
     rows = c.support_rows - np.outer(c.support_rows @ u, u)
     return c.constants.gamma**2 * (rows * c.support_duals[:, None]).T @ rows
+
+
+def _limit(c: Comparison) -> float:
+    """Exponent of the gap after ever more steps: |w| is gamma times their total length.
+
+    Steps of a length like n^q add up to n^(q+1), up to 1 / n.
+    """
+    assert isinstance(c.optimizer, Optimizer)
+    elapsed = c.optimizer.elapsed
+    near, far = (elapsed(n) - elapsed(n - 1) for n in (FAR, int(SPAN) * FAR))
+    return -1.0 - float(np.log(far / near) / np.log(SPAN))
 
 
 def _forecast_along(c: Comparison, first: int) -> np.ndarray:

@@ -30,6 +30,11 @@ from svmconv.theory.degenerate import Degenerate, degenerate
 from svmconv.theory.forecast import forecast_weights
 from svmconv.theory.setting import Setting
 
+WINDOW = 0.125
+"""Length of a window in which a slope is read, as a part of ln ln tau at the end."""
+WINDOWS = np.array([0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.75])
+"""Where windows end: later, rounding would show."""
+
 
 @dataclass(frozen=True, eq=False)
 class Doubly:
@@ -158,21 +163,25 @@ def coupling(d: Doubly) -> Quantity:
     """The coefficient of w_2 (ln s) / s, which the bar of a remainder C / s would cover.
 
     y = s (w.w_2 / |w_2|^2 - ln s - its limit) is a straight line in sigma = ln s, up to terms of
-    order sigma^2 e^-sigma. Its slopes over two windows of one length D tell how much of those is
-    left: they fall by e^-D from one to the next.
+    order sigma^2 e^-sigma. How much of those is left in its slope over a window is told by windows
+    before it, by the worst of several: the terms change sign, and one alone may have none of them.
     """
     c, k = d.run, d.constants
     s, unit = c.clock[d.late], k.growth / (k.growth @ k.growth)
     sigma, predicted = np.log(s), float(k.forcing @ k.outside.T @ unit)
     moving = d.residual + d.moving
     y = s * ((moving - k.limit) @ unit - sigma)
-    at = np.searchsorted(sigma, np.array([0.5, 0.625, 0.75]) * sigma[-1])
-    early, late = np.diff(y[at]) / np.diff(sigma[at])
-    fall = float(np.exp(-(sigma[at[1]] - sigma[at[0]])))
-    rounding = c.rounding * s[at[2]] * float(np.linalg.norm(unit)) / (sigma[at[2]] - sigma[at[1]])
-    error = 3.0 * abs(late - early) * fall / (1.0 - fall) + 2.0 * float(rounding)
+    ends = np.searchsorted(sigma, WINDOWS * sigma[-1])
+    starts = np.searchsorted(sigma, (WINDOWS - WINDOW) * sigma[-1])
+    slopes = (y[ends] - y[starts]) / (sigma[ends] - sigma[starts])
+    passed = sigma[ends[-1]] - sigma[ends[:-1]]
+    fall = (sigma[ends[-1]] / sigma[ends[:-1]]) ** 2 * np.exp(-passed)
+    left = np.abs(slopes[:-1] - slopes[-1]) * fall / (1.0 - fall)
+    late, length_of_window = float(slopes[-1]), float(sigma[ends[-1]] - sigma[starts[-1]])
+    rounding = c.rounding * s[ends[-1]] * float(np.linalg.norm(unit)) / length_of_window
+    error = 3.0 * float(left.max()) + 2.0 * float(rounding)
     tolerance = tolerances.LOG_LOG * max(1.0, abs(predicted))
-    return Quantity("(ln ln t)/ln t", -predicted, float(late), error, tolerance)
+    return Quantity("(ln ln t)/ln t", -predicted, late, error, tolerance)
 
 
 def loss_constant(d: Doubly) -> Quantity:

@@ -84,8 +84,9 @@ def select(ids: Iterable[str] | None) -> list[Claim]:
     wanted = list(dict.fromkeys(ids))
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-            raise DataError(f"unknown claim {name!r}: did you mean {near[0]!r}?")
+            near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else "`svmconv list` names them all"
+            raise DataError(f"unknown claim {name!r}: {hint}")
     return [known[name] for name in wanted]
 
 

@@ -139,6 +139,17 @@ def test_uniqueness_by_hand(problem, geometry, unique):
     assert np.isnan(svm.certificate.angle_bound)
 
 
+@pytest.mark.parametrize("weak", [1e-5, 1e-6, 1e-7, 1e-9])
+def test_a_tied_row_that_hardly_feels_a_move_does_not_stop_it(weak):
+    """By hand: (1, b) with norm 1 has margins 1, 1 + weak b and 1 + 1e-9 - weak b, so that
+    every b from 0 to min(1, 1e-9 / weak) is optimal."""
+    z = np.array([[1.0, 0.0], [1.0, weak], [1.0 + 1e-9, -weak]])
+    signs = np.array([1, -1, 1])
+    svm = sc.max_margin(sc.Problem(signs[:, None] * z, signs), geometry="linf")
+    assert svm.margin == pytest.approx(1.0, rel=1e-9)
+    assert not svm.unique
+
+
 def test_two_classes_in_the_spectral_norm_are_l2():
     problem = PROBLEMS["two classes"]
     l2, spectral = sc.max_margin(problem), sc.max_margin(problem, geometry="spectral")

@@ -12,7 +12,7 @@ from svmconv.theory import problems
 from svmconv.theory import soudry2018_degenerate as claim
 from svmconv.theory.comparison import compare
 from svmconv.theory.degenerate import degenerate
-from svmconv.theory.setting import Setting
+from svmconv.theory.setting import Flow, Setting
 
 TOY = Setting(problems.degenerate)
 TWO = Setting(problems.two_zero_duals)
@@ -29,6 +29,14 @@ def reduced(s, v, z, n):
     """dv/ds, v = w - s w_hat, of rows z that all touch the margin: exponential loss."""
     w_hat = z.T @ np.linalg.lstsq(z @ z.T, np.ones(len(z)), rcond=None)[0]
     return np.exp(-z @ v) @ z / n - w_hat
+
+
+@pytest.mark.parametrize("problem", [problems.degenerate, problems.two_zero_duals])
+@pytest.mark.parametrize("log_t", [1e4, 3e4, 1e5, 3e5])
+def test_the_bar_of_the_coupling_covers_shorter_runs(problem, log_t):
+    """What is left out changes sign near ln t = 1e4, where two windows in a row have the same."""
+    d = doubly(Setting(problem, Flow(log_t)))
+    assert not claim.coupling(d).missed
 
 
 def integrated(z, n, s, start=0.0):

@@ -8,8 +8,10 @@ import pytest
 import xarray as xr
 
 import svmconv as sc
-from svmconv.optimizers import Adam, SignDescent
-from svmconv.theory import gunasekar2018, other_norms, problems, zhang2024
+from svmconv.geometry import norm
+from svmconv.optimizers import Adam, NormalizedGD, SignDescent
+from svmconv.theory import fan2025, gunasekar2018, other_norms, problems, zhang2024
+from svmconv.theory.claim import CaseVerdict
 from svmconv.theory.other_norms import Run, Setting
 
 PROBLEM = problems.two_of_three()
@@ -220,3 +222,33 @@ def test_shrinking_steps_of_another_power_or_length_do_not_hold():
         found = zhang2024.adiabatic(adiabatic_run(method, wrong))
         assert found.missed
         assert found.verdict != "holds"
+
+
+def test_k_class_weights_are_compared_up_to_a_vector_added_to_every_class():
+    """The SVM of l_inf is unique up to such a shift only, and descent has one of its own."""
+    problem = problems.gaussian_classes(30, 5, 3, 1)
+    svm = sc.max_margin(problem, geometry="linf")
+    sizes = np.geomspace(1.0, 1e3, len(STEPS))
+    shift = np.array([1.0, -2.0, 0.5, 3.0, 1.0])
+    w = sizes[:, None, None] * (svm.w + shift) / np.abs(svm.w).max()
+    found = xr.Dataset(
+        {
+            "w": (("log1p_t", "class", "feature"), w),
+            "margin": ("log1p_t", svm.margin * sizes),
+            "log_loss": ("log1p_t", -sizes),
+        },
+        {"log1p_t": np.log1p(0.01 * STEPS), "step": ("log1p_t", STEPS)},
+    )
+    setting = Setting(lambda: problem, SignDescent(0.01), int(STEPS[-1]), "linf")
+    r = Run(setting, problem, svm, found)
+    assert r.aside.max() <= 1e-6 * sizes[-1]
+
+
+def test_the_spectral_cases_have_a_margin_that_l2_does_not_reach():
+    """Else the claim could not tell spectral descent from descent on ln L."""
+    for setting in (fan2025.DESCENT, fan2025.THREE):
+        problem = setting.problem()
+        best, l2 = sc.max_margin(problem, geometry="spectral"), sc.max_margin(problem)
+        assert 1.0 / norm(l2.w, "spectral") < 0.97 * best.margin
+    l2_method = replace(fan2025.THREE, optimizer=NormalizedGD(0.2, power=0.5))
+    assert CaseVerdict(fan2025.descent(l2_method), "holds").verdict == "contradicted"

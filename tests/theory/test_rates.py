@@ -8,8 +8,9 @@ import pytest
 
 import svmconv as sc
 from svmconv.optimizers import DualAcceleration, HeavyBall, NormalizedGD
-from svmconv.theory import ji2019, nacson2019, problems, rates, wang2022
+from svmconv.theory import ji2019, ji2021, nacson2019, problems, rates, wang2022
 from svmconv.theory import quantities as q
+from svmconv.theory.claim import CaseVerdict
 from svmconv.theory.comparison import compare
 from svmconv.theory.setting import Descent, Setting
 from tests.theory.runs import made
@@ -50,6 +51,31 @@ def test_on_rows_whose_constants_are_known(method):
     far = c.norm + float(c.weights[-1] @ k.u)
     assert gap.predicted == pytest.approx(entropy + np.log(2 / 3) + V**2 / far, rel=1e-9)
     assert method is FAST or rates.published_bound(c).verdict == "holds"
+
+
+@pytest.mark.parametrize("method", POWERS, ids=repr)
+@pytest.mark.parametrize("other", [-3.0, 0.5, 0.999, 1.0, 1.001, 1.999, 2.0, 17.0])
+def test_another_exponent_is_contradicted(method, other):
+    c = compare(setting(method))
+    wrong = rates.exponent(c, other)
+    assert wrong.verdict == ("holds" if other == POWERS[method] else "contradicted")
+    assert wrong.measured == pytest.approx(-POWERS[method], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("rule", "method"),
+    [
+        (ji2021.normalized, NormalizedGD(0.2, 0.3)),
+        (ji2021.normalized, NormalizedGD(0.2, 0.05)),
+        (ji2021.accelerated, PLAIN),
+        (nacson2019.square_root, NormalizedGD(1.0, 0.4)),
+        (nacson2019.square_root, PLAIN),
+    ],
+    ids=["normalized-.7", "normalized-.95", "accelerated-1", "sqrt-.6", "sqrt-1"],
+)
+def test_a_claim_is_contradicted_by_a_method_of_another_exponent(rule, method):
+    found = CaseVerdict(rule(setting(method)), "holds")
+    assert found.verdict == "contradicted"
 
 
 def like(along, across=None):
