@@ -21,7 +21,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     return (
         f"{_plural(len(verdicts), 'claim')}: {', '.join(counts)}; "
         f"{met} of {_plural(len(cases), 'case')} as expected; "
-        f"controls refuted {refuted}/{len(cases)}; {sum(v.seconds for v in verdicts):.1f} s of work"
+        f"controls refuted {refuted}/{len(cases)}"
     )
 
 
