@@ -77,7 +77,7 @@ def unique_linear(tight: Tight, found: Polished, geometry: Geometry, classes: in
     tied = np.vstack([np.hstack([tight.tied_a[:, free], tight.tied_c]), bounds])
     sizes = np.abs(v[edge])
     spare = np.append(_spare(tight, found, geometry), sizes if geometry == "l1" else 1.0 - sizes)
-    least, spare = _limits(tied, spare, kernel, TIE)
+    least, spare = _limits(_levelled(tied) @ kernel, spare / _lengths(tied), TIE)
     if not len(least):
         return False
     objective = np.random.default_rng(0).standard_normal(len(v)) @ moves
@@ -100,19 +100,21 @@ def unique_spectral(tight: Tight, found: Polished, classes: int) -> bool:
 
     x = u2.shape[1] * v2.shape[1]
 
-    def over_x(whole: Float64[np.ndarray, "m z"], a: Float64[np.ndarray, "m s"]) -> np.ndarray:
+    def over_x(a: Float64[np.ndarray, "m s"], c: Float64[np.ndarray, "m q"]) -> np.ndarray:
+        whole = _levelled(np.hstack([a, c]))
         rows = whole[:, : a.shape[1]].reshape(len(a), classes, len(v2))
         return np.hstack([(u2.T @ (left.T @ rows) @ v2).reshape(len(a), x), whole[:, a.shape[1] :]])
 
     # rows of length 1: what is left of one in the span of (U1, V1) is rounding, not a row
-    held = over_x(_levelled(np.hstack([tight.a, tight.c])), tight.a)
-    tied = over_x(np.hstack([tight.tied_a, tight.tied_c]), tight.tied_a)
+    held, tied = over_x(tight.a, tight.c), over_x(tight.tied_a, tight.tied_c)
     if x + _rank(held[:, x:], RANK_SPECTRAL) <= _rank(held, RANK_SPECTRAL):
         return True
     if not len(tied) and sizes[r : r + 1].max(initial=0.0) < sizes[0] * (1.0 - TIE):
         return False
     kernel = _null_space(held, RANK_SPECTRAL)
-    limits = _limits(tied, _spare(tight, found, "spectral"), kernel, RANK_SPECTRAL)
+    lengths = _lengths(np.hstack([tight.tied_a, tight.tied_c]))
+    spare = _spare(tight, found, "spectral") / lengths
+    limits = _limits(tied @ kernel, spare, RANK_SPECTRAL)
     return not _moves_in_ball(u2.T @ w @ v2 / sizes[0], kernel[:x], *limits)
 
 
@@ -123,23 +125,17 @@ def _spare(tight: Tight, found: Polished, geometry: Geometry) -> Float64[np.ndar
 
 
 def _limits(
-    tied: Float64[np.ndarray, "l x"],
-    spare: Float64[np.ndarray, " l"],
-    kernel: Float64[np.ndarray, "x y"],
-    window: float,
+    least: Float64[np.ndarray, "l y"], spare: Float64[np.ndarray, " l"], window: float
 ) -> tuple[Float64[np.ndarray, "m y"], Float64[np.ndarray, " m"]]:
-    """(least, spare) such that moves y may not take more than `spare` from `least` y.
+    """(least, spare) of the tied rows, of length 1, over moves y: least y >= -spare.
 
-    Rows as the moves see them, of length 1: one that hardly feels them lets w move far before what
+    Made of length 1 as the moves see them: a row that hardly feels them lets w move far before what
     it has to spare is used up. One that no move changes says nothing, and its rounding must not.
     """
-    rounding = ROUNDING * np.linalg.norm(tied, axis=1)
-    levelled = _levelled(tied) @ kernel
-    felt = np.linalg.norm(levelled, axis=1) > window
-    least = tied[felt] @ kernel
     sizes = np.linalg.norm(least, axis=1)
-    allowed = np.maximum(spare, 0.0)[felt] + rounding[felt]
-    return least / sizes[:, None], allowed / sizes
+    felt = sizes > window
+    allowed = np.maximum(spare, 0.0) + ROUNDING
+    return least[felt] / sizes[felt, None], allowed[felt] / sizes[felt]
 
 
 def _moves_in_ball(
@@ -178,8 +174,13 @@ def _farthest(
 
 def _levelled(rows: Float64[np.ndarray, "m x"]) -> Float64[np.ndarray, "m x"]:
     """Rows of length 1, so that a rank does not feel their sizes; zero rows stay."""
-    sizes = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(sizes > 0, sizes, 1.0)
+    return rows / _lengths(rows)[:, None]
+
+
+def _lengths(rows: Float64[np.ndarray, "m x"]) -> Float64[np.ndarray, " m"]:
+    """Of every row; 1 for zero rows."""
+    sizes = np.linalg.norm(rows, axis=1)
+    return np.where(sizes > 0, sizes, 1.0)
 
 
 def _rank(rows: Float64[np.ndarray, "m x"], rank: float) -> int:
