@@ -30,6 +30,13 @@ class Rows(NamedTuple):
     """Two classes: the signed rows z. K classes: the plain rows."""
     own: Bool[Array, "n k"] | None
     """None for two classes; else own[n, k] says that row n belongs to class k."""
+    total: float | None = None
+    """How many rows the loss is the mean of, where that is not all of x; the others count as 0."""
+
+    @property
+    def mean_over(self) -> float:
+        """The N of the mean loss."""
+        return self.x.shape[0] if self.total is None else self.total
 
 
 def rows_of(
@@ -83,18 +90,28 @@ def log1p_sum_exp(margins: PairMargins) -> Float[Array, " n"]:
 
 def pair_weights(margins: PairMargins, loss: Loss) -> PairMargins:
     """-d(row loss)/dD[n, k], the exp of `log_pair_weights` at a fraction of its cost."""
-    if loss == "exponential":
-        return jnp.exp(-margins)
-    if margins.shape[1] == 1:
+    if loss == "logistic" and margins.shape[1] == 1:
         return jax.nn.sigmoid(-margins)
+    return grown_pair_weights(margins, -margins, loss)
+
+
+def grown_pair_weights(margins: PairMargins, exponents: PairMargins, loss: Loss) -> PairMargins:
+    """exp(s) times `pair_weights`, with exponents = s - D given where s and D are large.
+
+    Without a log1p, which takes ten times as long as an exp.
+    """
+    if loss == "exponential":
+        return jnp.exp(exponents)
+    if margins.shape[1] == 1:
+        return jnp.exp(exponents - jnp.maximum(0.0, -margins)) / (1.0 + jnp.exp(-jnp.abs(margins)))
     shift = jnp.maximum(0.0, -margins.min(axis=1, keepdims=True))
-    rivals = jnp.exp(-margins - shift)
-    return rivals / (jnp.exp(-shift) + rivals.sum(axis=1, keepdims=True))
+    rivals = jnp.exp(-margins - shift).sum(axis=1, keepdims=True)
+    return jnp.exp(exponents - shift) / (jnp.exp(-shift) + rivals)
 
 
 def grad_loss(w: Weights, rows: Rows, loss: Loss) -> Weights:
     """Gradient of the mean loss; underflows to zero where the log-loss is below -708."""
-    return -combine(pair_weights(pair_margins(w, rows), loss), rows) / rows.x.shape[0]
+    return -combine(pair_weights(pair_margins(w, rows), loss), rows) / rows.mean_over
 
 
 def log_loss_and_grad(w: Weights, rows: Rows, loss: Loss) -> tuple[Float[Array, ""], Weights]:
@@ -102,7 +119,7 @@ def log_loss_and_grad(w: Weights, rows: Rows, loss: Loss) -> tuple[Float[Array, 
     margins = pair_margins(w, rows)
     log_sum = logsumexp(log_row_losses(margins, loss))
     log_weights = log_pair_weights(margins, loss) - log_sum
-    return log_sum - jnp.log(margins.shape[0]), -combine(jnp.exp(log_weights), rows)
+    return log_sum - jnp.log(rows.mean_over), -combine(jnp.exp(log_weights), rows)
 
 
 def smallest_margin(margins: PairMargins) -> Float[Array, ""]:

@@ -67,9 +67,7 @@ def descend(
     with jax.enable_x64(True):
         rows = losses.rows_of(problem, bias, bias_scale)
         w = jnp.asarray(recording.initial_weights(problem, bias, bias_scale, init))
-        opt_state: Any = _build(optimizer).init(w)
-        if isinstance(optimizer, SGD):
-            opt_state = opt_state, sampler(optimizer, problem.n)
+        opt_state = first_state(w, problem.n, optimizer)
         recorder = recording.Recorder(problem, attrs, resume)
         if resume is None:
             step = 0
@@ -106,24 +104,40 @@ def _advance(
     optimizer: Optimizer | optax.GradientTransformation,
     loss: Loss,
 ) -> tuple[Float[Array, "*w"], Any]:
-    transformation = optax.with_extra_args_support(_build(optimizer))
-
-    def step(_: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-        w, state = carry
-        if isinstance(optimizer, SGD):
-            state, sample = state
-            batch, sample = draw(sample, rows, optimizer)
-            updates, state = transformation.update(losses.grad_loss(w, batch, loss), state, w)
-            state = state, sample
-        elif isinstance(optimizer, Optimizer) and optimizer.on_log_loss:
-            log_loss, slope = losses.log_loss_and_grad(w, rows, loss)
-            updates, state = transformation.update(slope, state, w, log_loss=log_loss)
-        else:
-            updates, state = transformation.update(losses.grad_loss(w, rows, loss), state, w)
-        return optax.apply_updates(w, updates), state
-
     # A counted loop, not scan: one compilation serves every block length.
-    return jax.lax.fori_loop(0, count, step, (w, opt_state))
+    return jax.lax.fori_loop(
+        0, count, lambda _, at: one_step(at[0], at[1], rows, optimizer, loss), (w, opt_state)
+    )
+
+
+def one_step(
+    w: Float[Array, "*w"],
+    state: Any,
+    rows: losses.Rows,
+    optimizer: Optimizer | optax.GradientTransformation,
+    loss: Loss,
+) -> tuple[Float[Array, "*w"], Any]:
+    """Weights and optimizer state after one step; SGD's state is the pair (optax's, Sampler)."""
+    transformation = optax.with_extra_args_support(_build(optimizer))
+    if isinstance(optimizer, SGD):
+        state, sample = state
+        batch, sample = draw(sample, rows, optimizer)
+        updates, state = transformation.update(losses.grad_loss(w, batch, loss), state, w)
+        state = state, sample
+    elif isinstance(optimizer, Optimizer) and optimizer.on_log_loss:
+        log_loss, slope = losses.log_loss_and_grad(w, rows, loss)
+        updates, state = transformation.update(slope, state, w, log_loss=log_loss)
+    else:
+        updates, state = transformation.update(losses.grad_loss(w, rows, loss), state, w)
+    return optax.apply_updates(w, updates), state
+
+
+def first_state(
+    w: Float[Array, "*w"], n: int, optimizer: Optimizer | optax.GradientTransformation
+) -> Any:
+    """State of the optimizer before the first step on n rows."""
+    state = _build(optimizer).init(w)
+    return (state, sampler(optimizer, n)) if isinstance(optimizer, SGD) else state
 
 
 def _unseeded(optimizer: Optimizer | optax.GradientTransformation) -> Any:

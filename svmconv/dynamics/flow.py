@@ -150,10 +150,12 @@ def _scaled_clock(log1p_t: Float64[np.ndarray, " t"], scale: float) -> Float64[n
 def _field(s: Any, v: Any, args: Any) -> Any:
     rows, frame, loss = args
     relative = losses.pair_margins(v, rows)
-    exponent = -relative - s * frame.excess
-    if loss == "logistic":
-        exponent = exponent - losses.log1p_sum_exp(relative + s * (1.0 + frame.excess))[:, None]
-    return losses.combine(jnp.exp(exponent), rows) / frame.n - frame.ref
+    margins = relative + s * (1.0 + frame.excess)
+    weights = losses.grown_pair_weights(margins, -relative - s * frame.excess, loss)
+    velocity = losses.combine(weights, rows) / frame.n - frame.ref
+    # At rest, rounding taken as motion would only make the integrator reject every long step. What
+    # is left to come is at most rounding / kappa.
+    return jnp.where(jnp.abs(velocity).max() <= frame.rounding, 0.0, velocity)
 
 
 @eqx.filter_jit
@@ -165,11 +167,7 @@ def _integrate(
     rtol: Float[Array, ""],
     loss: Loss,
 ) -> tuple[Float[Array, "t *w"], Any]:
-    velocity = jnp.abs(_field(ts[0], v0, (rows, frame, loss))).max()
-    # At rest, rounding taken as motion would only make the integrator reject every long step. What
-    # is left to come is at most rounding / kappa.
-    at_rest = velocity <= frame.rounding
-    field = diffrax.ODETerm(lambda s, v, args: jnp.where(at_rest, 0.0, _field(s, v, (*args, loss))))
+    field = diffrax.ODETerm(lambda s, v, args: _field(s, v, (*args, loss)))
     # Steps end on the recorded times: interpolated values would be worse than the steps.
     tolerances = diffrax.PIDController(
         rtol=rtol, atol=rtol * jnp.maximum(1.0, jnp.linalg.norm(frame.ref))

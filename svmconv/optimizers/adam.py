@@ -12,6 +12,7 @@ import optax
 
 from svmconv.errors import DataError
 from svmconv.optimizers.optimizer import Scheduled
+from svmconv.problem import Geometry
 
 
 class _Moments(NamedTuple):
@@ -43,6 +44,11 @@ class Adam(Scheduled):
             raise DataError(f"b1 and b2 must be in [0, 1), got {self.b1!r} and {self.b2!r}")
         if not 0 <= self.eps < float("inf"):
             raise DataError(f"eps must be zero or a positive number, got {self.eps!r}")
+
+    @property
+    def geometry(self) -> Geometry:
+        """That of l_inf with eps = 0; with eps > 0 it turns to l2 once gradients are below eps."""
+        return "l2" if self.eps else "linf"
 
     def build(self) -> optax.GradientTransformationExtraArgs:
         """The optax transformation; its update takes the keyword log_loss."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import optax
 
 from svmconv.errors import DataError
-from svmconv.problem import check_real
+from svmconv.problem import Geometry, check_real
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,17 @@ class Optimizer:
     def build(self) -> optax.GradientTransformation:
         """The optax transformation."""
         return optax.sgd(self.rate)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The norm whose margin it maximises in the end."""
+        return "l2"
+
+    def at_rate(self, rate: Any) -> Optimizer:
+        """The same method at a rate that JAX may be tracing, and so is not checked."""
+        method = copy(self)
+        object.__setattr__(method, "rate", rate)
+        return method
 
     @property
     def effective_rate(self) -> float:

@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array, Float
 
 from svmconv.optimizers.optimizer import Scheduled
-from svmconv.problem import check_counts
+from svmconv.problem import Geometry, check_counts
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of Muon's five-step iteration (Jordan et al. 2024), which brings singular values
@@ -26,6 +26,11 @@ into [.7, 1.2], not to 1."""
 @dataclass(frozen=True)
 class SignDescent(Scheduled):
     """w <- w - rate (t + 1)^-power sign(grad L): steps of equal length in l_inf."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """Entrywise: the largest entry."""
+        return "linf"
 
     def build(self) -> optax.GradientTransformation:
         """The optax transformation."""
@@ -38,6 +43,11 @@ class CoordinateDescent(Scheduled):
 
     Of equal entries the first. Parameters that are several arrays move one entry each.
     """
+
+    @property
+    def geometry(self) -> Geometry:
+        """Entrywise: the sum of sizes."""
+        return "l1"
 
     def build(self) -> optax.GradientTransformation:
         """The optax transformation."""
@@ -65,6 +75,11 @@ class Spectral(Scheduled):
         super().__post_init__()
         if self.newton_schulz is not None:
             check_counts(1, newton_schulz=self.newton_schulz)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The largest singular value."""
+        return "spectral"
 
     def build(self) -> optax.GradientTransformation:
         """The optax transformation."""

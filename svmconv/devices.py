@@ -1,0 +1,66 @@
+"""The devices of one machine, and many runs divided among them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from svmconv.errors import DataError
+from svmconv.processes import cores
+
+
+def use_cores(count: int | None = None) -> None:
+    """Let JAX see `count` CPU devices (one per core), so that runs divide among them.
+
+    Call it before anything has computed with JAX, else DataError; the command line does. XLA_FLAGS
+    that set a number of devices are left alone.
+    """
+    import jax
+
+    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    wanted = len(cores()) if count is None else count
+    try:
+        jax.config.update("jax_num_cpu_devices", wanted)
+    except RuntimeError:
+        if jax.local_device_count("cpu") != wanted:
+            raise DataError(
+                "JAX has already started: call use_cores before anything computes"
+            ) from None
+
+
+def sharded(
+    function: Callable[..., Any], axes: tuple[bool, ...], runs: int, group: int
+) -> Callable[..., Any]:
+    """`function` of arrays whose leading axis is `runs` long, a group of runs at a time.
+
+    `axes` says which arguments (trees of arrays) have that axis; all results do. Every device takes
+    its share of the groups. A group is the same program on any number of devices, so that results
+    do not depend on it, not even in the last bit; `group` must divide `runs`.
+    """
+    import jax
+    import numpy as np
+    from jax.sharding import Mesh, PartitionSpec
+
+    devices = jax.devices()
+    groups = runs // group
+    used = max(k for k in range(1, len(devices) + 1) if groups % k == 0)
+    over = PartitionSpec("run")
+
+    def share(*arguments: Any) -> Any:
+        batched = tuple(a for a, has in zip(arguments, axes, strict=True) if has)
+        split = jax.tree.map(lambda v: v.reshape(-1, group, *v.shape[1:]), batched)
+
+        def one(mapped: tuple[Any, ...]) -> Any:
+            given = iter(mapped)
+            return function(
+                *(next(given) if has else a for a, has in zip(arguments, axes, strict=True))
+            )
+
+        found = jax.lax.map(one, split)
+        return jax.tree.map(lambda v: v.reshape(-1, *v.shape[2:]), found)
+
+    specs = tuple(over if has else PartitionSpec() for has in axes)
+    mesh = Mesh(np.array(devices[:used]), ("run",))
+    return jax.shard_map(share, mesh=mesh, in_specs=specs, out_specs=over, check_vma=False)
