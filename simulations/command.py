@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
-import os
 import shutil
 import sys
 import tempfile
@@ -17,7 +15,7 @@ from typing import Any, TypeVar
 import xarray as xr
 
 from svmconv.errors import DataError, SvmconvError
-from svmconv.results import check_writable, save
+from svmconv.results import check_writable, locked, save
 from svmconv.training.interrupted import Interrupted
 
 C = TypeVar("C")
@@ -96,7 +94,7 @@ def all_or_nothing(out: Path, names: Sequence[str]) -> Iterator[Path]:
     make_folder(out)
     try:
         for left in out.glob(f"{_UNFINISHED}*"):
-            with _locked(left) as free:
+            with locked(left) as free:
                 if free:
                     shutil.rmtree(left)
         staging = tempfile.TemporaryDirectory(dir=out, prefix=_UNFINISHED)
@@ -104,7 +102,7 @@ def all_or_nothing(out: Path, names: Sequence[str]) -> Iterator[Path]:
         reason = error.strerror
         raise DataError(f"{out} cannot be written ({reason}): choose another --out") from None
     try:
-        with staging as aside, _locked(Path(aside)):
+        with staging as aside, locked(Path(aside)):
             for name in names:
                 Path(aside, name).mkdir()
             yield Path(aside)
@@ -114,19 +112,6 @@ def all_or_nothing(out: Path, names: Sequence[str]) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror
         raise DataError(f"{out} could not be written ({reason}): free some space") from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Lock a folder for as long as this process lives in the block; whether nobody else had it."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(handle)
 
 
 def check_new(out: Path, names: Sequence[str]) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from svmconv.errors import DataError
 from svmconv.processes import cores
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def use_cores(count: int | None = None) -> None:
@@ -30,6 +35,13 @@ def use_cores(count: int | None = None) -> None:
             ) from None
 
 
+def at_hand() -> list[Any]:
+    """The devices of this process that runs divide among."""
+    import jax
+
+    return jax.local_devices()
+
+
 def sharded(
     function: Callable[..., Any], axes: tuple[bool, ...], runs: int, group: int
 ) -> Callable[..., Any]:
@@ -43,14 +55,14 @@ def sharded(
     import numpy as np
     from jax.sharding import Mesh, PartitionSpec
 
-    devices = jax.devices()
+    devices = at_hand()
     groups = runs // group
     used = max(k for k in range(1, len(devices) + 1) if groups % k == 0)
     over = PartitionSpec("run")
 
     def share(*arguments: Any) -> Any:
         batched = tuple(a for a, has in zip(arguments, axes, strict=True) if has)
-        split = jax.tree.map(lambda v: v.reshape(-1, group, *v.shape[1:]), batched)
+        split = jax.tree.map(lambda v: v.reshape(len(v) // group, group, *v.shape[1:]), batched)
 
         def one(mapped: tuple[Any, ...]) -> Any:
             given = iter(mapped)
@@ -59,8 +71,37 @@ def sharded(
             )
 
         found = jax.lax.map(one, split)
-        return jax.tree.map(lambda v: v.reshape(-1, *v.shape[2:]), found)
+        return jax.tree.map(lambda v: v.reshape(v.shape[0] * group, *v.shape[2:]), found)
 
     specs = tuple(over if has else PartitionSpec() for has in axes)
     mesh = Mesh(np.array(devices[:used]), ("run",))
     return jax.shard_map(share, mesh=mesh, in_specs=specs, out_specs=over, check_vma=False)
+
+
+def share_out(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """[work(item) for item in items], every device taking the next item once it is free.
+
+    For programs that `sharded` cannot divide: lineax's solvers refuse to be traced in a shard_map.
+    """
+    import jax
+
+    devices = at_hand()
+    free: SimpleQueue[Any] = SimpleQueue()
+    for device in devices:
+        free.put(device)
+
+    def on_one(item: T) -> R:
+        device = free.get()
+        try:
+            with jax.default_device(device):
+                return work(item)
+        finally:
+            free.put(device)
+
+    with ThreadPoolExecutor(len(devices)) as pool:
+        futures = [pool.submit(on_one, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

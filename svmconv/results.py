@@ -37,9 +37,7 @@ def save(dataset: xr.Dataset, path: str | Path, config: Mapping[str, Any] | None
 
     Raises DataError if the path exists or cannot be written.
     """
-    stamped = dataset.assign_attrs(
-        svmconv_schema=SCHEMA, provenance=_canonical({"config": config or {}, **provenance()})
-    )
+    stamped = dataset.assign_attrs(stamp(config))
     # In memory first: HDF5 on a full disk fills the screen with messages of its own.
     whole = stamped.to_netcdf(engine="h5netcdf")
     with write_aside(path) as aside:
@@ -47,23 +45,64 @@ def save(dataset: xr.Dataset, path: str | Path, config: Mapping[str, Any] | None
     return Path(path)
 
 
+def stamp(config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The attributes that make a NetCDF file a result of svmconv."""
+    return {
+        "svmconv_schema": SCHEMA,
+        "provenance": _canonical({"config": config or {}, **provenance()}),
+    }
+
+
 def load(path: str | Path) -> xr.Dataset:
     """Read a result into memory. DataError on a missing, foreign or newer file."""
+    with open_lazily(path) as dataset, _readable(path):
+        return dataset.load()
+
+
+def open_lazily(path: str | Path) -> xr.Dataset:
+    """A result whose numbers are read as they are used; close it. DataError as `load`."""
+    with _readable(path):
+        opened = xr.open_dataset(path, engine="h5netcdf", phony_dims="access")
     try:
-        with xr.open_dataset(path, engine="h5netcdf", phony_dims="access") as dataset:
-            loaded = dataset.load()
+        _check_schema(path, opened.attrs.get("svmconv_schema"))
+    except DataError:
+        opened.close()
+        raise
+    return opened
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: not a NetCDF result of svmconv ({error})") from None
-    schema = loaded.attrs.get("svmconv_schema")
+
+
+def _check_schema(path: str | Path, schema: object) -> None:
     if not isinstance(schema, int | np.integer):
         raise DataError(f"{path}: a NetCDF file, but not written by svmconv (no svmconv_schema)")
     if schema > SCHEMA:
         raise DataError(
             f"{path}: schema {schema} is newer than this svmconv reads ({SCHEMA}): upgrade svmconv"
         )
-    return loaded
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Lock a folder while this process lives in the block; whether nobody else had it."""
+    import fcntl  # not on Windows
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(handle)
 
 
 @contextmanager

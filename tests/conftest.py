@@ -16,6 +16,7 @@ from tests import typecheck
 install_import_hook("svmconv", f"{typecheck.__name__}.check_types")
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_num_cpu_devices", 2)  # so that runs divide among devices
 
 settings.register_profile(
     "svmconv",

@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         except UsageError as error:
             return _complain(error, 2)
-        except KeyboardInterrupt:
-            return _complain("interrupted", 130)
+        except KeyboardInterrupt as error:
+            return _complain(str(error) or "interrupted", 130)
         except BrokenPipeError:
             # What is left unwritten goes nowhere, so that Python does not complain on its way out.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from svmconv import __version__
-from svmconv.cli.commands import Audit, Command, List, Solve, Verify
+from svmconv.cli.commands import Audit, Command, List, Solve, Sweep, Verify
 
 # Written out, since importing them from svmconv.problem would load numpy; a test compares them.
 BIASES = ("none", "augmented", "free")
 GEOMETRIES = ("l2", "l1", "linf", "spectral")
+LOSSES = ("logistic", "exponential")
 _COMMANDS: dict[str, type[Command]] = {
     "verify": Verify,
     "solve": Solve,
     "audit": Audit,
+    "sweep": Sweep,
     "list": List,
 }
 
@@ -53,6 +55,9 @@ def parse(argv: Sequence[str]) -> Command:
         raise UsageError(f"unknown command {name!r}: {_nearest(name, commands)}")
     _check_options(argv, (commands[name] if name else parser).options)
     found = vars(parser.parse_args(argv))
+    if found["command"] == "sweep":
+        given = {n: found.pop(n) for n in (*SEVERAL, *_SINGLE)}
+        found["grid"] = {name: value for name, value in given.items() if value is not None}
     return _COMMANDS[found.pop("command")](**found)
 
 
@@ -74,6 +79,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     _verify(commands["verify"])
     _solve(commands["solve"])
     _audit(commands["audit"])
+    _sweep(commands["sweep"])
     _list(commands["list"])
     return parser, commands
 
@@ -125,6 +131,23 @@ def _audit(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _sweep(parser: argparse.ArgumentParser) -> None:
+    for name, (kind, text) in SEVERAL.items():
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, nargs="+", type=kind, metavar="V", help=text, dest=name)
+    for name, (kind, text) in _SINGLE.items():
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=kind, metavar="V", help=text, dest=name)
+    parser.add_argument("--flow", action="store_true", help="gradient flow, to ln t = --log-t")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.nc", help="the result; continued if begun"
+    )
+    parser.add_argument(
+        "--dask", metavar="ADDRESS|local:N", help="send the work to a Dask cluster, or N processes"
+    )
+    parser.add_argument("--yes", action="store_true", help="a sweep of more than a day is meant")
+
+
 def _list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bibtex", action="store_true", help="the papers that the claims are taken from"
@@ -147,6 +170,45 @@ def _number(word: str) -> float:
         return float(word)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{word!r} is not a number") from None
+
+
+def _truth(word: str) -> bool:
+    if word not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{word!r} is neither true nor false")
+    return word == "true"
+
+
+SEVERAL: dict[str, tuple[Callable[[str], Any], str]] = {
+    "data": (str, "data sets (default half_spaces); `svmconv list` names them"),
+    "n": (_number, "rows"),
+    "d": (_number, "features"),
+    "classes": (_number, "planted: classes"),
+    "n_support": (_number, "planted: support vectors"),
+    "spanning": (_truth, "planted: whether they span all dimensions, true or false"),
+    "theta": (_number, "planted: smallest margin off the support"),
+    "margin": (_number, "half_spaces, planted, half_plane, disc"),
+    "lambda_min": (_number, "planted: smallest eigenvalue of M"),
+    "std": (_number, "blobs, multiclass_blobs"),
+    "noise": (_number, "moons"),
+    "radius": (_number, "disc"),
+    "optimizer": (str, "gd, heavy-ball, normalized-gd, dual-acceleration, sgd, sign-descent, ..."),
+    "rate": (_number, "step lengths (default .1)"),
+    "power": (_number, "step t has length rate (t + 1)^-power"),
+    "momentum": (_number, "heavy-ball"),
+    "batch": (_number, "sgd: rows of a batch"),
+    "replacement": (_truth, "sgd: rows drawn with replacement, true or false"),
+    "b1": (_number, "adam"),
+    "b2": (_number, "adam"),
+    "eps": (_number, "adam"),
+    "bias": (_one_of(BIASES), "none (default), augmented"),
+    "bias_scale": (_number, "augmented: minimise |w|^2 + b^2/C"),
+}
+_SINGLE: dict[str, tuple[Callable[[str], Any], str]] = {
+    "seeds": (_number, "data sets of each kind, drawn with seeds 0, 1, ... (default 1)"),
+    "steps": (_number, "steps that every optimizer takes"),
+    "log_t": (_number, "ln of the time to which the flow is followed"),
+    "loss": (_one_of(LOSSES), "logistic (default) or exponential"),
+}
 
 
 def _check_options(argv: Sequence[str], known: list[str]) -> None:

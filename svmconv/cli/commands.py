@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
+_LONG = 86400.0
+"""Seconds of a sweep that must be meant."""
 _BAR = 30
 """Characters of a bar that is full."""
 _PROCESSES = 4
@@ -123,6 +125,37 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """A grid of training runs into one result file; goes on where it was stopped."""
+
+    out: Path
+    grid: dict[str, Any]
+    flow: bool = False
+    dask: str | None = None
+    yes: bool = False
+
+    def run(self) -> int:
+        """0; the name of the file and what came out are printed."""
+        from svmconv.devices import use_cores
+        from svmconv.errors import DataError
+        from svmconv.sweep import Grid, plan, sweep
+
+        if self.flow == (self.grid.get("log_t") is None):
+            raise DataError("--flow and --log-t go together: give both, or --optimizer and --steps")
+        grid = Grid(**self.grid)
+        if not self.yes and plan.seconds(grid) > _LONG:
+            raise DataError(f"this is a grid of {plan.told(grid)}: give --yes if it is meant")
+        if self.dask is None:
+            use_cores()
+        with sweep(grid, self.out, dask=self.dask, tell=_say) as found:
+            status = found.status.values
+            print(f"{self.out}: {len(status):,} runs")
+            for word in sorted(set(status)):
+                print(f"  {int((status == word).sum()):,} {word}")
+        return 0
+
+
+@dataclass(frozen=True)
 class List:
     """Claims, data sets, models and optimisers, by the names they are asked for."""
 
@@ -139,6 +172,12 @@ class List:
         else:
             show(catalogue())
         return 0
+
+
+def _say(line: str) -> None:
+    import sys
+
+    print(f"svmconv: {line}", file=sys.stderr)
 
 
 def _processes() -> int:

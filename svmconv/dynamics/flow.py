@@ -27,16 +27,17 @@ from svmconv.errors import DataError, SvmconvError
 from svmconv.interruption import finishing
 from svmconv.problem import Bias, Loss, Problem, check_choice, check_problem
 from svmconv.progress import progress_bar
+from svmconv.svm.result import MaxMargin
 from svmconv.svm.rows import SignedRows
 from svmconv.svm.solve import max_margin
 
-Frame = Literal["co-moving", "plain"]
+FrameKind = Literal["co-moving", "plain"]
 _BLOCK = 8
 _MAX_STEPS = 20_000
 """Per block; the stiffest problems measured take a few thousand in all."""
 
 
-class _Frame(NamedTuple):
+class Frame(NamedTuple):
     """w = v + s ref; excess = <ref, pair row> - 1, exactly zero on the support vectors."""
 
     ref: Float[Array, "*w"]
@@ -55,7 +56,7 @@ def gradient_flow(
     bias: Bias = "none",
     bias_scale: float = 1.0,
     init: Any = None,
-    frame: Frame = "co-moving",
+    frame: FrameKind = "co-moving",
     rtol: float = 1e-8,
     resume: xr.Dataset | None = None,
 ) -> xr.Dataset:
@@ -69,7 +70,7 @@ def gradient_flow(
     check_problem(problem)
     recording.check_bias(bias)
     check_choice("loss", loss, get_args(Loss))
-    check_choice("frame", frame, get_args(Frame))
+    check_choice("frame", frame, get_args(FrameKind))
     if loss == "exponential" and not problem.binary:
         raise DataError('loss="exponential" is for two classes: use "logistic" (softmax) for K')
     if not np.isfinite(log_t):
@@ -98,7 +99,7 @@ def gradient_flow(
             for first in range(0, len(left), _BLOCK):
                 block = left[first : first + _BLOCK]
                 try:
-                    clock = _scaled_clock(np.concatenate([at, block]), scale)
+                    clock = scaled_clock(np.concatenate([at, block]), scale)
                     with finishing():
                         vs = np.asarray(_solve(v, clock, rows, moving, rtol, loss))
                     recorder.records.append(_observed(block, vs, moving, rows, scale, loss))
@@ -110,21 +111,25 @@ def gradient_flow(
 
 
 def _frame(
-    problem: Problem, rows: losses.Rows, bias: Bias, bias_scale: float, frame: Frame
-) -> _Frame:
+    problem: Problem, rows: losses.Rows, bias: Bias, bias_scale: float, frame: FrameKind
+) -> Frame:
     """The frame moving with the exact SVM; at rest (ref = 0, excess = -1) for "plain"."""
     j = 1 if problem.binary else problem.n_classes
     if frame == "plain":
         p = rows.x.shape[1]
-        return _Frame(
+        return Frame(
             jnp.zeros(p if problem.binary else (j, p)),
             -jnp.ones((problem.n, j)),
             jnp.asarray(float(problem.n)),
             jnp.zeros(()),
         )
-    svm = max_margin(problem, bias=bias, bias_scale=bias_scale)
+    return moving_frame(problem, rows, max_margin(problem, bias=bias, bias_scale=bias_scale))
+
+
+def moving_frame(problem: Problem, rows: losses.Rows, svm: MaxMargin) -> Frame:
+    """The frame moving with the exact SVM of the problem whose scaled rows these are."""
     ref = svm.w_aug * problem.scale
-    signed = SignedRows(problem, bias, bias_scale)
+    signed = SignedRows(problem, svm.bias, svm.bias_scale)
     margins = signed.margins(ref.ravel(), np.zeros(0))
     excess = margins - 1.0
     # On a support vector the excess is zero, not its rounding error: at s = 1e6 that error would
@@ -135,10 +140,10 @@ def _frame(
     longest = np.linalg.norm(np.asarray(rows.x)[svm.support], axis=1).max()
     rounding = 64 * np.finfo(float).eps * float(np.vdot(ref, ref)) * longest
     n = jnp.asarray(float(problem.n))
-    return _Frame(jnp.asarray(ref), jnp.asarray(excess), n, jnp.asarray(rounding))
+    return Frame(jnp.asarray(ref), jnp.asarray(excess), n, jnp.asarray(rounding))
 
 
-def _scaled_clock(log1p_t: Float64[np.ndarray, " t"], scale: float) -> Float64[np.ndarray, " t"]:
+def scaled_clock(log1p_t: Float64[np.ndarray, " t"], scale: float) -> Float64[np.ndarray, " t"]:
     """ln(1 + scale^2 t): dividing rows by `scale` slows the flow by scale^2."""
     if scale == 1.0:
         return log1p_t
@@ -158,15 +163,15 @@ def _field(s: Any, v: Any, args: Any) -> Any:
     return jnp.where(jnp.abs(velocity).max() <= frame.rounding, 0.0, velocity)
 
 
-@eqx.filter_jit
-def _integrate(
+def integrate(
     v0: Float[Array, "*w"],
     ts: Float[Array, " t_1"],
     rows: losses.Rows,
-    frame: _Frame,
+    frame: Frame,
     rtol: Float[Array, ""],
     loss: Loss,
 ) -> tuple[Float[Array, "t *w"], Any]:
+    """v at ts[1:] from v0 at ts[0], and whether the integrator got there."""
     field = diffrax.ODETerm(lambda s, v, args: _field(s, v, (*args, loss)))
     # Steps end on the recorded times: interpolated values would be worse than the steps.
     tolerances = diffrax.PIDController(
@@ -190,20 +195,23 @@ def _integrate(
         throw=False,
     )
     assert solution.ys is not None
-    return solution.ys, solution.result
+    return solution.ys, solution.result == diffrax.RESULTS.successful
+
+
+_integrate = eqx.filter_jit(integrate)
 
 
 def _solve(
     v0: Float64[np.ndarray, "*w"],
     ts: Float64[np.ndarray, " t_1"],
     rows: losses.Rows,
-    frame: _Frame,
+    frame: Frame,
     rtol: float,
     loss: Loss,
 ) -> Float64[np.ndarray, "t *w"]:
     v = _wide(v0, rows)
-    vs, result = _integrate(v, jnp.asarray(ts), rows, frame, jnp.asarray(rtol), loss)
-    if result != diffrax.RESULTS.successful:
+    vs, well = _integrate(v, jnp.asarray(ts), rows, frame, jnp.asarray(rtol), loss)
+    if not well:
         raise SvmconvError(
             f"the flow stopped between ln(1 + t) = {ts[0]:.6g} and {ts[-1]:.6g}, after "
             f"{_MAX_STEPS:,} steps or at a step too small for float64: ask for a smaller log_t, "
@@ -212,7 +220,7 @@ def _solve(
     return np.asarray(vs)[..., : v0.shape[-1]]
 
 
-def _padded(rows: losses.Rows, frame: _Frame) -> tuple[losses.Rows, _Frame]:
+def _padded(rows: losses.Rows, frame: Frame) -> tuple[losses.Rows, Frame]:
     """Zero rows and columns up to round sizes: they move nothing, and compilations are shared.
 
     Rows of K classes, which cost K^2 times as much, are padded to a multiple of 64 only.
@@ -236,12 +244,12 @@ def _wide(v: Any, rows: losses.Rows) -> Float[Array, "*padded"]:
 def _observed(
     log1p_t: Float64[np.ndarray, " t"],
     vs: Float64[np.ndarray, "t *w"],
-    frame: _Frame,
+    frame: Frame,
     rows: losses.Rows,
     scale: float,
     loss: Loss,
 ) -> recording.Record:
-    clock = _scaled_clock(log1p_t, scale)
+    clock = scaled_clock(log1p_t, scale)
     points = [
         _observe(jnp.asarray(s), _wide(v, rows), frame, rows, loss)
         for s, v in zip(clock, vs, strict=True)
@@ -252,12 +260,15 @@ def _observed(
     )
 
 
-@eqx.filter_jit
-def _observe(
-    s: Float[Array, ""], v: Float[Array, "*w"], frame: _Frame, rows: losses.Rows, loss: Loss
+def observe(
+    s: Float[Array, ""], v: Float[Array, "*w"], frame: Frame, rows: losses.Rows, loss: Loss
 ) -> tuple[Any, Any, Any]:
+    """Weights, smallest margin and ln L of the scaled problem."""
     margins = losses.pair_margins(v, rows) + s * (1.0 + frame.excess)
     size = margins.shape[0]
     margins = jnp.where(jnp.arange(size)[:, None] < frame.n, margins, jnp.inf)
     log_loss = losses.log_loss(margins, loss) + jnp.log(size / frame.n)
     return v + s * frame.ref, losses.smallest_margin(margins), log_loss
+
+
+_observe = eqx.filter_jit(observe)

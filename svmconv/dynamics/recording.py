@@ -90,6 +90,15 @@ class Record(NamedTuple):
     step: int | None = None
 
 
+class Ensemble(NamedTuple):
+    """Recordings of many runs; nan from where a run left the finite numbers."""
+
+    weights: Float64[np.ndarray, "run t *w"]
+    """In the space of (w, b / sqrt c)."""
+    margin: Float64[np.ndarray, "run t"]
+    log_loss: Float64[np.ndarray, "run t"]
+
+
 class Recorder:
     """Collects a run's recordings and labels them: a trajectory, finished or interrupted.
 

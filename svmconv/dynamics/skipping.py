@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 LEAST = 16
-"""Rows that are always kept: fewer would not be faster."""
+"""Rows that are kept at least: fewer would not be faster."""
 
 
 def needed(
@@ -41,13 +41,16 @@ def needed(
 def kept(
     margins: Float64[np.ndarray, "run n"], must: Bool[np.ndarray, "run n"]
 ) -> Int[np.ndarray, "run m"] | None:
-    """The rows to go on with, rising, as many in every run: a power of two; None for all of them.
+    """The rows to go on with, rising, as many in every run; None for all of them.
 
-    A run that needs fewer keeps its next smallest margins too.
+    Counts are 16, 64, 256, ..., up to half of all, since each needs a compilation. A run that needs
+    fewer keeps its next smallest margins too.
     """
-    n = margins.shape[1]
-    count = max(LEAST, 1 << int(must.sum(axis=1).max() - 1).bit_length())
-    if count >= n:
+    n, most = margins.shape[1], int(must.sum(axis=1).max())
+    count = LEAST
+    while count < most:
+        count *= 4
+    if count > n // 2:
         return None
     first = np.argsort(np.where(must, -np.inf, margins), axis=1, kind="stable")[:, :count]
     return np.sort(first, axis=1)

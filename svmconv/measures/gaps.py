@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
+from jaxtyping import Float64
 
 from svmconv.dynamics.recording import stacked
 from svmconv.errors import DataError
@@ -26,9 +25,29 @@ def gaps(trajectory: xr.Dataset, svm: MaxMargin) -> xr.Dataset:
     trajectory and SVM are of different problems or bias kinds.
     """
     _check(trajectory, svm)
-    w, b, whole = trajectory.w.values, trajectory.b.values, stacked(trajectory)
-    if w.ndim == 3:
-        w, b, whole = centre(w), centre(b[..., None])[..., 0], centre(whole)
+    found = gap_arrays(stacked(trajectory), trajectory.margin.values, svm)
+    bias = found.pop("bias_gap")
+    found |= {
+        "log_loss": trajectory.log_loss.values,
+        "floor": np.full(len(bias), svm.certificate.angle_bound),
+    }
+    dims = ("log1p_t",) if bias.ndim == 1 else ("log1p_t", "class")
+    return xr.Dataset(
+        {name: ("log1p_t", value) for name, value in found.items()} | {"bias_gap": (dims, bias)},
+        {name: trajectory[name] for name in ("log1p_t", "step") if name in trajectory.coords},
+        {**trajectory.attrs, "margin": svm.margin},
+    )
+
+
+def gap_arrays(
+    weights: Float64[np.ndarray, "t *w"], margin: Float64[np.ndarray, " t"], svm: MaxMargin
+) -> dict[str, np.ndarray]:
+    """The gaps of weights in the space of (w, b / sqrt c), without log_loss and floor."""
+    augmented = svm.bias == "augmented"
+    whole = centre(weights) if weights.ndim == 3 else weights
+    given = weights[..., :-1] if augmented else weights
+    w = whole[..., :-1] if augmented else whole
+    b = whole[..., -1] * np.sqrt(svm.bias_scale) if augmented else np.zeros(w.shape[:-1])
     flat, flat_w = (v.reshape(len(v), -1) for v in (whole, w))
     target, target_w = svm.w_aug.ravel(), svm.w.ravel()
     norm, norm_w = length(flat), length(flat_w)
@@ -37,28 +56,19 @@ def gaps(trajectory: xr.Dataset, svm: MaxMargin) -> xr.Dataset:
     if svm.geometry != "l2":
         size = np.array([
             norm_in(one, svm.geometry) if one.any() and np.isfinite(one).all() else np.nan
-            for one in trajectory.w.values
+            for one in given
         ])  # fmt: skip
     with np.errstate(invalid="ignore"):  # a forecast at ln t = -inf
-        margin_gap = (svm.margin - trajectory.margin.values / size) / svm.margin
-        bias = (b.T / over_w).T - svm.b / length(target_w)
-    variables: dict[str, Any] = {
-        "angle": angle(flat, target),
-        "direction_gap": direction_gap(flat, target),
-        "margin_gap": margin_gap,
-        "norm": norm,
-        "log_loss": trajectory.log_loss.values,
-        "floor": np.full(len(flat), svm.certificate.angle_bound),
-    }
-    if svm.bias == "augmented":
-        variables["angle_w"] = angle(flat_w, target_w)
-    found = xr.Dataset(
-        {name: ("log1p_t", value) for name, value in variables.items()},
-        {name: trajectory[name] for name in ("log1p_t", "step") if name in trajectory.coords},
-        {**trajectory.attrs, "margin": svm.margin},
-    )
-    dims = ("log1p_t",) if bias.ndim == 1 else ("log1p_t", "class")
-    return found.assign(bias_gap=xr.DataArray(bias, dims=dims))
+        found = {
+            "angle": angle(flat, target),
+            "direction_gap": direction_gap(flat, target),
+            "margin_gap": (svm.margin - margin / size) / svm.margin,
+            "norm": norm,
+            "bias_gap": (b.T / over_w).T - svm.b / length(target_w),
+        }
+    if augmented:
+        found["angle_w"] = angle(flat_w, target_w)
+    return found
 
 
 def _check(trajectory: xr.Dataset, svm: MaxMargin) -> None:

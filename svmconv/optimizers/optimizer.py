@@ -73,8 +73,8 @@ class Scheduled(Optimizer):
             raise DataError(f"power must be in [0, 1], got {self.power!r}")
 
     @property
-    def schedule(self) -> float | optax.Schedule:
-        """Step length, as optax takes it."""
+    def schedule(self) -> Any:
+        """Step length, as optax takes it: a number (which JAX may be tracing) or a schedule."""
         if self.power == 0:
             return self.rate
         return lambda count: self.rate * (1.0 + count.astype(float)) ** -self.power

@@ -107,9 +107,7 @@ def orthogonalised(slope: Float[Array, "*w"], steps: int) -> Float[Array, "*w"]:
     return x.reshape(slope.shape)
 
 
-def _stepping(
-    direction: Callable[[Any], Any], schedule: float | optax.Schedule
-) -> optax.GradientTransformation:
+def _stepping(direction: Callable[[Any], Any], schedule: Any) -> optax.GradientTransformation:
     """Steps of scheduled length against `direction` of every array."""
     along = optax.stateless(lambda slopes, _: jax.tree.map(direction, slopes))
     return optax.chain(along, optax.scale_by_learning_rate(schedule))

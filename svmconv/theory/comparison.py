@@ -65,7 +65,7 @@ class Comparison:
     @cached_property
     def w_out(self) -> Float64[np.ndarray, "*w"]:
         """The weights outside span(S): predicted if S spans the rows, else measured earlier on."""
-        return out(self.run, self.constants, self.clock)
+        return out(self.weights, self.constants, self.clock)
 
     @cached_property
     def drift(self) -> float:

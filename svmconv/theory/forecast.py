@@ -44,15 +44,15 @@ def forecast(
             "pass rate= the optimizer's effective_rate"
         )
     s = log_tau(trajectory) if clock is None else clock
-    weights = forecast_weights(s, constants) + out(trajectory, constants, s)
+    weights = forecast_weights(s, constants) + out(stacked(trajectory), constants, s)
     augmented = trajectory.attrs["bias"] == "augmented"
     w = weights[..., :-1] if augmented else weights
     b = weights[..., -1] * np.sqrt(trajectory.attrs["bias_scale"])
     found = trajectory.copy()
     found["w"] = (trajectory.w.dims, w)
     found["b"] = (trajectory.b.dims, b if augmented else np.zeros_like(trajectory.b.values))
-    found["margin"] = ("log1p_t", s - np.log(constants.n * constants.alpha.max()))
-    found["log_loss"] = ("log1p_t", -s - 2.0 * np.log(constants.gamma))
+    found["margin"] = ("log1p_t", forecast_margin(s, constants))
+    found["log_loss"] = ("log1p_t", forecast_log_loss(s, constants))
     found["norm"] = ("log1p_t", np.linalg.norm(weights.reshape(len(weights), -1), axis=1))
     return found
 
@@ -65,14 +65,31 @@ def forecast_weights(
     return s * constants.u / constants.gamma + constants.w_tilde
 
 
+def forecast_margin(
+    clock: Float64[np.ndarray, " t"], constants: Constants
+) -> Float64[np.ndarray, " t"]:
+    """Smallest functional margin at every s = ln tau."""
+    return clock - np.log(constants.n * constants.alpha.max())
+
+
+def forecast_log_loss(
+    clock: Float64[np.ndarray, " t"], constants: Constants
+) -> Float64[np.ndarray, " t"]:
+    """ln L at every s = ln tau."""
+    return -clock - 2.0 * np.log(constants.gamma)
+
+
 def out(
-    trajectory: xr.Dataset, constants: Constants, clock: Float64[np.ndarray, " t"]
+    weights: Float64[np.ndarray, "t *w"], constants: Constants, clock: Float64[np.ndarray, " t"]
 ) -> Float64[np.ndarray, "*w"]:
-    """w_out: predicted where the support vectors span, else measured at 3/4 of the clock."""
+    """w_out: predicted where the support vectors span, else that of the run at 3/4 of its clock.
+
+    `weights` are the run's, in the space of (w, b / sqrt c).
+    """
     if constants.w_out is not None:
         return constants.w_out
     at = max(0, int(np.searchsorted(clock, 0.75 * clock[-1], side="right")) - 1)
-    return outside(stacked(trajectory)[[at]], constants)[0]
+    return outside(weights[[at]], constants)[0]
 
 
 def outside(

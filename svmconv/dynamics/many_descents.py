@@ -1,14 +1,14 @@
-"""Many runs of one shape at once: vectorised over runs, divided among the devices.
+"""Many descents of one shape at once: vectorised over runs, divided among the devices.
 
-The result of a run is that of `descend` or `gradient_flow` up to rounding. It does not depend on
-the number of devices, nor on how the runs beside it end.
+The result of a run is that of `descend` up to rounding. It does not depend on the number of
+devices, nor on how the runs beside it end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -19,6 +19,7 @@ from jaxtyping import Float64, Int
 from svmconv import losses
 from svmconv.devices import sharded
 from svmconv.dynamics.descent import first_state, one_step
+from svmconv.dynamics.recording import Ensemble
 from svmconv.dynamics.skipping import kept, needed
 from svmconv.errors import DataError
 from svmconv.interruption import finishing
@@ -33,17 +34,12 @@ SHARES = 4
 """Groups at least, so that as many devices have something to do."""
 HASTE = 2.0
 """A stretch is allowed this many times the speed of the one before; a run seldom gets faster."""
+STRETCHES = 1, 4, 16
+"""Into so many is the way to the next recording cut, if that lets rows be left out."""
+SHORTEST = 64
+"""Steps of a stretch at least: looking at all rows before it must not cost more than it saves."""
 _BLOCK_WORK = 3e8
 """Row-features per uninterrupted block: about a second, so that Ctrl-C is heard."""
-
-
-class Ensemble(NamedTuple):
-    """Recordings of many runs; nan from where a run left the finite numbers."""
-
-    weights: Float64[np.ndarray, "run t *w"]
-    """In the space of (w, b / sqrt c)."""
-    margin: Float64[np.ndarray, "run t"]
-    log_loss: Float64[np.ndarray, "run t"]
 
 
 def descents(
@@ -117,18 +113,27 @@ class _Descents:
 
     def _block(self, step: int, left: int, speed: Float64[np.ndarray, " run"]) -> int:
         """Take up to `left` steps, on fewer rows where that changes nothing; how many."""
-        chosen, reach = None, HASTE * speed * left
-        if not isinstance(self.method, SGD) and np.isfinite(reach).any():
-            reach = np.where(np.isfinite(reach), reach, 0.0)
-            margins, _ = self._observed()
-            chosen = kept(margins, needed(margins, self.sizes, reach, self.rivals))
+        count, chosen, reach = self._fewer_rows(left, speed)
         rows = self.all_rows if chosen is None else self._placed(chosen)
-        count = min(left, max(1, int(_BLOCK_WORK / rows[0].size)))
+        count = min(count, max(1, int(_BLOCK_WORK / rows[0].size)))
         w, state, path = self._advanced(step, count, rows)
         if chosen is not None and (path > reach).any():
             w, state, _ = self._advanced(step, count, self.all_rows)
         self.w, self.state, self._seen = w, state, None
         return count
+
+    def _fewer_rows(
+        self, left: int, speed: Float64[np.ndarray, " run"]
+    ) -> tuple[int, Int[np.ndarray, "run m"] | None, Float64[np.ndarray, " run"]]:
+        """For how many steps, on which rows, while no run moves further than what."""
+        if not isinstance(self.method, SGD) and np.isfinite(speed).any():
+            margins, _ = self._observed()
+            for count in (left // share for share in STRETCHES if left // share >= SHORTEST):
+                reach = np.where(np.isfinite(speed), HASTE * speed * count, 0.0)
+                chosen = kept(margins, needed(margins, self.sizes, reach, self.rivals))
+                if chosen is not None:
+                    return count, chosen, reach
+        return left, None, np.full_like(speed, np.inf)
 
     def _advanced(self, step: int, count: int, rows: tuple[Any, Any]) -> tuple[Any, Any, Any]:
         group = group_of(len(self.w), rows[0][0].nbytes)

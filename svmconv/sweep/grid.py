@@ -1,0 +1,254 @@
+"""A grid of runs: every data set with every method, each run with an id of its own.
+
+Nothing is listed until it is asked for, so that a grid of 10^12 runs can be counted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from itertools import product
+from typing import Any, get_args
+
+from svmconv import data, optimizers
+from svmconv.errors import DataError
+from svmconv.optimizers import Optimizer
+from svmconv.problem import Loss, Problem, check_choice, check_counts, check_real
+from svmconv.results import run_id
+
+DATA: dict[str, Callable[..., Problem]] = {
+    make.__name__: make
+    for make in (
+        data.half_spaces, data.planted, data.half_plane, data.disc, data.moons, data.blobs,
+        data.multiclass_blobs, data.sectors,
+    )
+}  # fmt: skip
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "gd": optimizers.GD,
+    "heavy-ball": optimizers.HeavyBall,
+    "normalized-gd": optimizers.NormalizedGD,
+    "dual-acceleration": optimizers.DualAcceleration,
+    "sgd": optimizers.SGD,
+    "sign-descent": optimizers.SignDescent,
+    "coordinate-descent": optimizers.CoordinateDescent,
+    "adam": optimizers.Adam,
+    "spectral": optimizers.Spectral,
+}
+FLOW = "flow"
+OF_DATA = (
+    "n", "d", "classes", "n_support", "spanning", "theta", "margin", "lambda_min", "std", "noise",
+    "radius",
+)  # fmt: skip
+_OF_SHAPE = ("n", "d", "classes")
+OF_OPTIMIZER = ("rate", "power", "momentum", "batch", "replacement", "b1", "b2", "eps")
+_RATE = 0.1
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What to run: each field that is a tuple holds the values to combine; one value will do.
+
+    A field left empty means the default of the data set or optimizer. A data set gets the
+    parameters that it has, an optimizer likewise; one that none of them has is a DataError. With
+    `log_t` the method is the gradient flow to ln t = log_t, with `steps` every optimizer takes that
+    many. Data sets are drawn with seeds 0, 1, ..., seeds - 1, and so are SGD's batches.
+    """
+
+    data: tuple[str, ...] = ("half_spaces",)
+    n: tuple[int, ...] = ()
+    d: tuple[int, ...] = ()
+    classes: tuple[int, ...] = ()
+    n_support: tuple[int, ...] = ()
+    spanning: tuple[bool, ...] = ()
+    theta: tuple[float, ...] = ()
+    margin: tuple[float, ...] = ()
+    lambda_min: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    noise: tuple[float, ...] = ()
+    radius: tuple[float, ...] = ()
+    optimizer: tuple[str, ...] = ()
+    rate: tuple[float, ...] = ()
+    power: tuple[float, ...] = ()
+    momentum: tuple[float, ...] = ()
+    batch: tuple[int, ...] = ()
+    replacement: tuple[bool, ...] = ()
+    b1: tuple[float, ...] = ()
+    b2: tuple[float, ...] = ()
+    eps: tuple[float, ...] = ()
+    bias: tuple[str, ...] = ("none",)
+    bias_scale: tuple[float, ...] = (1.0,)
+    seeds: int = 1
+    steps: int | None = None
+    log_t: float | None = None
+    loss: Loss = "logistic"
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if str(field.type).startswith("tuple"):
+                several = isinstance(value, Iterable) and not isinstance(value, str)
+                kind = str(field.type).removeprefix("tuple[").partition(",")[0]
+                values = (_of_kind(field.name, v, kind) for v in (value if several else (value,)))
+                object.__setattr__(self, field.name, tuple(dict.fromkeys(values)))
+        self._check_end()
+        _check_names("data set", self.data, DATA)
+        _check_names("optimizer", self.optimizer, OPTIMIZERS)
+        for bias in self.bias:
+            check_choice("bias", bias, ("none", "augmented"))
+        check_choice("loss", self.loss, get_args(Loss))
+        object.__setattr__(self, "seeds", _of_kind("seeds", self.seeds, "int"))
+        check_counts(1, seeds=self.seeds)
+        self._check_used(OF_DATA, (_parameters(DATA[name]) for name in self.data), "data")
+        kinds = (_parameters(OPTIMIZERS[name]) for name in self.optimizer)
+        self._check_used(OF_OPTIMIZER, kinds, "optimizer" if self.optimizer else "flow")
+        if self.bias == ("none",) and self.bias_scale != (1.0,):
+            raise DataError('bias_scale acts on bias="augmented" only: give both or neither')
+        if not (self.data and self.bias and self.bias_scale):
+            raise DataError("the grid is empty: name a data set, a bias and a bias_scale at least")
+        _ = self.methods  # their own checks
+
+    def _check_end(self) -> None:
+        if (self.steps is None) == (self.log_t is None):
+            raise DataError("give steps (with an optimizer) or log_t (the flow), one of them")
+        if self.steps is not None:
+            whole = isinstance(self.steps, int | float) and self.steps == int(self.steps)
+            check_counts(1, steps=int(self.steps) if whole else self.steps)
+            object.__setattr__(self, "steps", int(self.steps))
+        elif not (isinstance(self.log_t, int | float) and math.isfinite(self.log_t)):
+            raise DataError(f"log_t must be a finite number, got {self.log_t!r}")
+        if (self.steps is None) != (not self.optimizer):
+            raise DataError(
+                "steps needs an optimizer, and log_t, the gradient flow, takes none: name "
+                f"optimizers of {', '.join(OPTIMIZERS)}, or give log_t alone"
+            )
+
+    def _check_used(self, names: Sequence[str], taken: Iterable[dict[str, Any]], what: str) -> None:
+        known = {name for parameters in taken for name in parameters}
+        for name in names:
+            if getattr(self, name) and name not in known:
+                chosen = getattr(self, what, ("the gradient flow",))
+                raise DataError(f"{name} is no parameter of {', '.join(chosen)}: leave it out")
+
+    @cached_property
+    def methods(self) -> tuple[Optimizer | None, ...]:
+        """Every optimizer with every setting of its own; None, alone, for the flow."""
+        found: list[Optimizer | None] = []
+        for name in self.optimizer:
+            kind = OPTIMIZERS[name]
+            axes = self._axes(_parameters(kind), OF_OPTIMIZER)
+            axes["rate"] = axes["rate"] or (_RATE,)
+            for values in product(*axes.values()):
+                found.append(kind(**dict(zip(axes, values, strict=True))))
+        return tuple(found) or (None,)
+
+    @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The data sets of one name, shape and bias kind, together."""
+        found = []
+        for name, bias in product(self.data, self.bias):
+            axes = self._axes(_parameters(DATA[name]), OF_DATA)
+            scales = self.bias_scale if bias == "augmented" else (1.0,)
+            outer = {axis: axes.pop(axis) for axis in _OF_SHAPE if axis in axes}
+            for values in product(*outer.values()):
+                fixed = dict(zip(outer, values, strict=True))
+                inner = {**axes, "bias_scale": scales, "seed": range(self.seeds)}
+                found.append(Shape(name, bias, fixed, inner))
+        return tuple(found)
+
+    def _axes(self, parameters: dict[str, Any], names: Sequence[str]) -> dict[str, Sequence[Any]]:
+        """The values of each of the parameters that are among `names`, in their order."""
+        return {n: getattr(self, n) or (parameters[n],) for n in names if n in parameters}
+
+    @property
+    def size(self) -> int:
+        """Number of runs."""
+        return len(self.methods) * sum(len(shape) for shape in self.shapes)
+
+    def config(self) -> dict[str, Any]:
+        """The grid as JSON holds it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """Data sets that differ in what does not change their shape; a sequence of `Choice`."""
+
+    name: str
+    bias: str
+    fixed: dict[str, Any]
+    inner: dict[str, Sequence[Any]]
+
+    def __len__(self) -> int:
+        return math.prod(len(values) for values in self.inner.values())
+
+    def choice(self, index: int) -> Choice:
+        """The data set of that number, the last axis (seed) running fastest."""
+        chosen = {}
+        for axis, values in reversed(self.inner.items()):
+            index, place = divmod(index, len(values))
+            chosen[axis] = values[place]
+        scale, seed = chosen.pop("bias_scale"), chosen.pop("seed")
+        return Choice(self.name, {**self.fixed, **chosen}, seed, self.bias, scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One data set with its bias kind."""
+
+    data: str
+    parameters: dict[str, Any]
+    seed: int
+    bias: str
+    bias_scale: float
+
+    def problem(self) -> Problem:
+        """Draw it. Raises DataError where its parameters exclude one another."""
+        return DATA[self.data](**self.parameters, seed=self.seed)
+
+    def config(self, method: Optimizer | None, grid: Grid) -> dict[str, Any]:
+        """All that decides about one run."""
+        found = {
+            "data": self.data, **self.parameters, "seed": self.seed, "bias": self.bias,
+            "bias_scale": self.bias_scale, "loss": grid.loss,
+        }  # fmt: skip
+        if method is None:
+            return {**found, "optimizer": FLOW, "log_t": grid.log_t}
+        name = next(name for name, kind in OPTIMIZERS.items() if type(method) is kind)
+        settings = {n: v for n, v in asdict(method).items() if n in OF_OPTIMIZER}
+        return {**found, "optimizer": name, **settings, "steps": grid.steps}
+
+    def run_id(self, method: Optimizer | None, grid: Grid) -> str:
+        """Hash of `config`: the same wherever the run is done."""
+        return run_id(self.config(method, grid))
+
+
+def _of_kind(name: str, value: Any, kind: str) -> Any:
+    """1 for a float is 1.0, and 1e3 for an int 1000: equal runs then have equal ids."""
+    if kind == "str":
+        return str(value)
+    if kind == "bool":
+        if not isinstance(value, bool):
+            raise DataError(f"{name} must be True or False, got {value!r}")
+        return value
+    check_real(**{name: value})
+    if kind == "int" and value != int(value):
+        raise DataError(f"{name} must be a whole number, got {value!r}")
+    return int(value) if kind == "int" else float(value)
+
+
+def _parameters(kind: Callable[..., Any]) -> dict[str, Any]:
+    """Every parameter of a data set or optimizer, with its default."""
+    return {name: p.default for name, p in inspect.signature(kind).parameters.items()}
+
+
+def _check_names(what: str, names: Sequence[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
+            raise DataError(f"unknown {what} {name!r}: {hint}")

@@ -1,0 +1,191 @@
+"""Finished parts of a sweep on disk, and the one file that they become.
+
+While a sweep runs, FILE.nc.parts holds plan.json (configuration and versions) and one npz file per
+finished part, each written aside and then renamed: whatever stops the sweep, the same command goes
+on from there. Nothing depends on when or where a part was computed, so the result is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5netcdf
+import h5py
+import numpy as np
+
+from svmconv.errors import DataError
+from svmconv.results import check_writable, locked, open_lazily, stamp, write_aside
+from svmconv.sweep import clock, plan
+from svmconv.sweep.grid import Grid
+from svmconv.sweep.plan import Part
+from svmconv.sweep.runs import CURVES, NUMBERS, TIMES, describe
+
+_PLAN = "plan.json"
+_WORDS = ("id", "data", "optimizer", "bias", "loss", "status", "reason")
+_WHOLE = -1
+"""An integer coordinate that does not apply."""
+
+
+class Store:
+    """The folder of parts beside the file they will become."""
+
+    def __init__(self, grid: Grid, out: Path) -> None:
+        self.grid, self.out = grid, out
+        self.folder = out.with_name(f"{out.name}.parts")
+
+    def complete(self) -> bool:
+        """Whether the file is there already. DataError if it is of another sweep or version."""
+        if not self.out.exists():
+            return False
+        with open_lazily(self.out) as found:
+            theirs = json.loads(found.attrs["provenance"])
+        ours = json.loads(stamp(self.grid.config())["provenance"])
+        _check_same(self.out, theirs, ours, "choose another --out or move it away")
+        return True
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Hold the folder, made or found, for this sweep alone. DataError if that cannot be."""
+        if not self.folder.exists():
+            check_writable(self.out)
+            self._check_space(2 * plan.size(self.grid))
+        try:
+            self.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            reason = error.strerror
+            raise DataError(
+                f"{self.folder} cannot be made ({reason}): choose another --out"
+            ) from None
+        with locked(self.folder) as free:
+            if not free:
+                raise DataError(f"another process is writing {self.folder}: let it finish")
+            self._check_plan()
+            yield
+
+    def has(self, part: Part) -> bool:
+        """Whether a part is finished."""
+        return self._path(part).exists()
+
+    def keep(self, part: Part, columns: Mapping[str, np.ndarray]) -> None:
+        """Put a finished part on disk."""
+        plain = {n: c.astype(str) if c.dtype == object else c for n, c in columns.items()}
+        with write_aside(self._path(part)) as aside:
+            np.savez(aside, **plain)  # pyright: ignore[reportArgumentType]
+
+    def assemble(self) -> None:
+        """Write the file from all parts, then remove them."""
+        self._check_space(plan.size(self.grid))
+        with write_aside(self.out) as aside, h5netcdf.File(aside.name, "w") as file:
+            times = clock.axis(self.grid)
+            file.dimensions = {"run": self.grid.size, "log1p_t": len(times)}
+            file.create_variable("log1p_t", ("log1p_t",), data=times)
+            for part in plan.parts(self.grid):
+                self._copy(part, file)
+            coordinates = [name for name in file.variables if name not in {*CURVES, *NUMBERS}]
+            file.attrs.update(
+                stamp(self.grid.config()),
+                coordinates=" ".join(n for n in coordinates if n not in {"log1p_t", *TIMES}),
+            )
+        shutil.rmtree(self.folder)
+
+    def _copy(self, part: Part, file: h5netcdf.File) -> None:
+        """One part into its place."""
+        columns = self._load(part)
+        grid = self.grid
+        described = [
+            describe(choice, method, grid)
+            for choice in part.choices(grid)
+            for method in grid.methods
+        ]
+        if columns["status"].shape != (len(described),):
+            raise DataError(self._damaged(part))
+        for name, (kind, fill) in coordinates(grid).items():
+            values = [one.get(name, fill) for one in described]
+            columns[name] = np.array(values, dtype=object if kind is str else kind)
+        for name, column in columns.items():
+            if name in TIMES and grid.log_t is not None:
+                continue
+            if name not in file.variables:
+                dims = ("run", "log1p_t")[: column.ndim]
+                word = name in _WORDS
+                kind = h5py.string_dtype() if word else column.dtype
+                variable = file.create_variable(name, dims, dtype=kind)
+                text = {**CURVES, **NUMBERS, **TIMES}.get(name)
+                if text:
+                    variable.attrs["long_name"] = text
+            if name in _WORDS:
+                column = column.astype(object)
+            file.variables[name][part.runs(grid)] = column
+
+    def _load(self, part: Part) -> dict[str, np.ndarray]:
+        try:
+            with np.load(self._path(part), allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            raise DataError(self._damaged(part)) from None
+
+    def _damaged(self, part: Part) -> str:
+        return f"{self._path(part)} is damaged: remove it and give the same command again"
+
+    def _path(self, part: Part) -> Path:
+        return self.folder / f"part-{part.number:06}.npz"
+
+    def _check_plan(self) -> None:
+        """What is in the folder must be of this sweep and these versions."""
+        ours = json.loads(stamp(self.grid.config())["provenance"])
+        path = self.folder / _PLAN
+        if not path.exists():
+            with write_aside(path) as aside:
+                aside.write(json.dumps(ours, indent=1).encode())
+            return
+        try:
+            theirs = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise DataError(f"{path} is damaged: remove {self.folder} to start anew") from None
+        _check_same(
+            self.folder,
+            theirs,
+            ours,
+            "go on with what it was begun with, or remove it to start anew",
+        )
+
+    def _check_space(self, needed: int) -> None:
+        free = shutil.disk_usage(self.out.parent).free
+        if needed > free:
+            raise DataError(
+                f"the sweep needs about {needed / 1e9:.3g} GB in {self.out.parent.absolute()}, and "
+                f"{free / 1e9:.3g} are free: free some space or choose another --out"
+            )
+
+
+def coordinates(grid: Grid) -> dict[str, tuple[type, Any]]:
+    """Every coordinate of a run with its kind and what stands where it does not apply."""
+    found: dict[str, tuple[type, Any]] = {}
+    for shape in grid.shapes:
+        for method in grid.methods:
+            for name, value in describe(shape.choice(0), method, grid).items():
+                kind = {str: str, float: float}.get(type(value), int)
+                found[name] = kind, {str: "", float: np.nan, int: _WHOLE}[kind]
+    return found
+
+
+def _check_same(
+    path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any], advice: str
+) -> None:
+    """DataError that names the first difference."""
+    for key in ("config", "versions", "git"):
+        a, b = theirs.get(key), ours[key]
+        if a == b:
+            continue
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            name = next(name for name in {**a, **b} if a.get(name) != b.get(name))
+            difference = f"{name} {a.get(name)!r}, not {b.get(name)!r}"
+        else:
+            difference = f"revision {a}, not {b}"
+        raise DataError(f"{path} is of another sweep ({difference}): {advice}")
