@@ -65,8 +65,9 @@ class Spectral(Scheduled):
     """W <- W - rate (t + 1)^-power U V^T, with grad L = U diag(s) V^T: steps in the spectral norm.
 
     U V^T is the polar factor on the range of the gradient: singular values that are zero to
-    rounding (the gradient's sum over classes is) move nothing. A vector moves along itself.
-    `newton_schulz` takes that many of Muon's iterations instead of the exact factor.
+    rounding move nothing, and where the gradient sums to zero over classes, as of softmax, so does
+    the step. A vector moves along itself. `newton_schulz` takes that many of Muon's iterations
+    instead of the exact factor.
     """
 
     newton_schulz: int | None = None
@@ -85,7 +86,27 @@ class Spectral(Scheduled):
         """The optax transformation."""
         steps = self.newton_schulz
         factor = polar if steps is None else lambda slope: orthogonalised(slope, steps)
-        return _stepping(factor, self.schedule)
+        return _stepping(keeping_sums(factor), self.schedule)
+
+
+def keeping_sums(factor: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`factor`, with a sum over rows (classes) of zero where the slope's is zero to rounding.
+
+    Once another singular value has fallen to rounding, its vectors mix with that of the sum, and
+    steps of full length along it would add up.
+    """
+
+    def kept(slope: Float[Array, "*w"]) -> Float[Array, "*w"]:
+        matrix = jnp.atleast_2d(slope)
+        rounding = jnp.sqrt(jnp.finfo(matrix.dtype).eps) * jnp.abs(matrix).max()
+        balanced = jnp.abs(matrix.sum(axis=0)).max() <= rounding
+
+        def centred(m: Float[Array, "rows *rest"]) -> Float[Array, "rows *rest"]:
+            return jnp.where(balanced, m - m.mean(axis=0, keepdims=True), m)
+
+        return centred(factor(centred(matrix))).reshape(slope.shape)
+
+    return kept
 
 
 def polar(slope: Float[Array, "*w"]) -> Float[Array, "*w"]:
