@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 Arguments = ParamSpec("Arguments")
 _MARKERS = "osD^vP*"
+_LINES = ("-", ":", "-.")
 
 
 def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
@@ -35,5 +36,13 @@ def color(number: int) -> str:
 
 
 def marker(number: int) -> str:
-    """One marker shape per colour, so that no picture depends on colour alone."""
-    return _MARKERS[number % len(_MARKERS)]
+    """A shape beside every colour, so that no picture depends on colour alone.
+
+    The next one each time the colours begin again: there are as many.
+    """
+    return _MARKERS[(number + number // len(_MARKERS)) % len(_MARKERS)]
+
+
+def line(number: int) -> str:
+    """Solid, until the colours begin again."""
+    return _LINES[number // len(_MARKERS) % len(_LINES)]
