@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from importlib.resources import as_file, files
-from typing import ParamSpec
+from typing import Literal, ParamSpec
 
 from matplotlib import rcParams, style
 from matplotlib.figure import Figure
 
 Arguments = ParamSpec("Arguments")
 _MARKERS = "osD^vP*"
-_LINES = ("-", ":", "-.")
+_LINES: tuple[Literal["-", ":", "-."], ...] = ("-", ":", "-.")
 
 
 def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
@@ -43,6 +43,6 @@ def marker(number: int) -> str:
     return _MARKERS[(number + number // len(_MARKERS)) % len(_MARKERS)]
 
 
-def line(number: int) -> str:
+def line(number: int) -> Literal["-", ":", "-."]:
     """Solid, until the colours begin again."""
     return _LINES[number // len(_MARKERS) % len(_LINES)]
