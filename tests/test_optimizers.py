@@ -162,6 +162,54 @@ def test_time_of_other_methods():
     assert sc.optimizers.DualAcceleration(0.1).elapsed(70) == pytest.approx(each.sum())
 
 
+def after(method, classes, loss="logistic", steps=1000):
+    """|W| after so many steps from a small centred start on rows that stand under every label.
+
+    Zero is the best there is, and everything stays in the rows' span.
+    """
+    x = np.random.default_rng(0).standard_normal((1, 3)).repeat(classes, axis=0)
+    side = np.eye(classes, 1)[:, 0] - 1 / classes
+    init = 1e-3 * (x[0] if classes == 2 else np.outer(side, x[0]))
+    problem = sc.Problem(x, np.arange(classes))
+    return np.linalg.norm(sc.descend(problem, method, steps, loss=loss, init=init).w[-1])
+
+
+SIZE = float(np.square(np.random.default_rng(0).standard_normal((1, 3))).sum())
+"""|x|^2 = sigma_max(X)^2 / N of the rows above."""
+LIMITS = [
+    (sc.optimizers.GD, 2, "logistic", 8.0),
+    (sc.optimizers.GD, 2, "exponential", 2.0),
+    # 4 suffices for any labels; where all classes tie the Hessian is I/3 and not I/2
+    (sc.optimizers.GD, 3, "logistic", 6.0),
+    (sc.optimizers.HeavyBall, 2, "logistic", 1.9 * 8.0),
+    (sc.optimizers.HeavyBall, 3, "logistic", 1.9 * 6.0),
+]
+
+
+@pytest.mark.parametrize(("method", "classes", "loss", "limit"), LIMITS, ids=str)
+def test_step_limits(method, classes, loss, limit):
+    assert after(method(0.98 * limit / SIZE), classes, loss) < 1e-5
+    try:
+        assert after(method(1.05 * limit / SIZE), classes, loss) > 0.01
+    except sc.DivergedError:  # the exponential loss runs away
+        assert loss == "exponential"
+
+
+def test_three_classes_cannot_have_the_steps_of_two():
+    """Rows under two labels of three: the third fades, and the Hessian rises to twice 1/4."""
+    x = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 0.01]])
+    problem = sc.Problem(x, [0, 1, 2])
+    limit = 4.0 * 3 / np.linalg.norm(x, 2) ** 2
+    far = np.array([[0.001, 0.0], [-0.001, 0.0], [-20.0, 0.0]])
+
+    def apart(rate):
+        w = sc.descend(problem, sc.optimizers.GD(rate), 1000, init=far).w.values[-1]
+        return abs(w[0, 0] - w[1, 0])
+
+    assert apart(0.98 * limit) < 1e-5
+    assert apart(1.05 * limit) > 0.01
+
+
 @pytest.mark.parametrize("momentum", [1.0, -0.1, 2.0, np.nan])
 def test_momentum_must_be_below_one(momentum):
     with pytest.raises(sc.DataError, match=r"momentum must be in \[0, 1\), got"):

@@ -93,12 +93,33 @@ def test_nothing_to_draw_is_a_sentence():
 
 
 def test_legend_is_outside_every_panel(tmp_path):
-    names = [f"planted(n=1000, d=20, n_support=12, seed={k}), gradient flow" for k in range(9)]
+    names = [f"planted(n=1000, d=20, n_support=12, seed={k})" + 9 * ", and more" for k in range(11)]
     figure = plots.convergence({name: fakes.curve() for name in names}, "title")
     figure.savefig(tmp_path / "a.png")
     box = figure.legends[0].get_window_extent()
     assert not any(box.overlaps(ax.get_window_extent()) for ax in figure.axes)
     assert box.x1 <= figure.bbox.x1
+    assert box.y0 >= 0
+
+
+def test_no_two_of_eleven_curves_look_alike():
+    lines = plots.convergence({f"run {n}": fakes.curve() for n in range(11)}).legends[0].get_lines()
+    looks = {(str(one.get_color()), str(one.get_marker())) for one in lines}
+    assert len(looks) == 12  # and the forecast's
+    assert len({one.get_linestyle() for one in lines[:8]}) == 2
+
+
+def test_axes_name_the_norm_and_the_clock():
+    other = fakes.curve()[["margin_gap", "log_loss"]].assign_attrs(geometry="linf", time="1/L")
+    grid = axes(plots.convergence({"run": other}))
+    assert (grid[0, 0].get_ylabel(), grid[0, 0].get_xlabel()) == ("relative linf margin gap", "1/L")
+    l2 = fakes.curve().assign_attrs(geometry="l2")
+    grid = axes(plots.convergence({"run": l2, "other": other}))
+    assert grid[0, 0].get_ylabel() == "angle to the exact l2, linf SVM [rad]"
+    assert (
+        axes(plots.convergence({"run": fakes.curve()}))[1, 0].get_ylabel() == "relative margin gap"
+    )
+    assert grid[2, 0].get_xlabel() == "total step length t  (axis: logarithm of ln t)"
 
 
 def test_global_settings_stay_as_they_were(tmp_path):

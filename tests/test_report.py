@@ -42,7 +42,7 @@ def test_table_fits_and_says_everything(width):
             m = case.measurement
             assert f"{m.problem}, bias none, gradient flow" in flat
             assert m.control.hypothesis in flat
-    assert "t = 10^0.868589 to 10^434294, kappa 0.5" in flat
+    assert "rate t = 10^0.868589 to 10^434294, kappa 0.5" in flat
     assert "undecided (as expected: rows off S weigh more)" in flat
     assert "contradicted (expected: holds)" in flat
     assert "CONTROL NOT REFUTED: a control that nothing refutes (holds)" in flat
@@ -81,6 +81,7 @@ def test_json_has_exactly_the_schema():
         "bias_scale": 1.0,
         "method": "gradient flow",
         "range": [2.0, 1e6],
+        "clock": "rate t",
         "kappa": 0.5,
         "quantities": [
             {"name": "limit", "predicted": 2.0, "measured": 2.0, "error": 1.0, "tolerance": 0.5}

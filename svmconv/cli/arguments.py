@@ -150,7 +150,9 @@ def _sweep(parser: argparse.ArgumentParser) -> None:
 
 def _list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--bibtex", action="store_true", help="the papers that the claims are taken from"
+        "--bibtex",
+        action="store_true",
+        help="the works that claims, methods and bounds are taken from",
     )
 
 

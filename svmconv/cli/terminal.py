@@ -37,9 +37,7 @@ def svm_table(problem: Problem, svm: MaxMargin) -> Table:
     scale = f" (scale {svm.bias_scale:g})" if svm.bias == "augmented" else ""
     direction = f"within {proof.angle_bound:.1e} rad of the exact one"
     if math.isnan(proof.angle_bound):
-        direction = f"not certified in the {svm.geometry} norm"
-    if svm.geometry != "l2":
-        direction += ", the only optimum" if svm.unique else ", one of many optima"
+        direction = "unique; its angle is not certified" if svm.unique else "one of many optima"
     return _pairs(
         {
             "problem": f"{problem.name}: {problem.n} rows, {problem.d} features, "

@@ -1,7 +1,9 @@
 """Descent methods as frozen dataclasses; each builds the optax transformation it stands for.
 
-Exact stability limits are those of the last phase, where the weights of the rows have settled: the
-largest step at which the method still converges there. M = sum alpha z z^T (docs/theory.md).
+The step limits of NormalizedGD and DualAcceleration are exact, and those of the last phase, where
+the weights of the rows have settled: with larger steps the method never settles. Those of GD, SGD
+and HeavyBall are for any start, and sufficient: on separable data the curvature of the logistic
+loss fades with the loss, so that larger rates reach steps that are small enough.
 """
 
 from svmconv.optimizers.adam import Adam as Adam

@@ -32,6 +32,15 @@ class Adam(Scheduled):
     any loss: there Adam does not feel the size of the gradient, only how it changes. An entry rests
     once its gradient is below 1e-308 of the loss. eps is added to the root of the second moment, as
     there.
+
+    With eps = 0 it tends to the largest l_inf margin; with eps > 0 it turns from there to the l2
+    margin once gradients are below eps. The memory of the second moment caps the fall of ln L with
+    eps = 0 at -ln(b2) / 2 a step, whatever the rate: 5e-4 at the default b2, so that constant steps
+    take long. On the three rows of docs/theory.md, section 3, Adam(0.01) has .72 of the largest
+    l_inf margin after 200,000 steps, and with b2 = .99 it has .992 after 50,000.
+
+    Raises DataError unless rate is a positive number, power in [0, 1], b1 and b2 in [0, 1) and eps
+    zero or a positive number.
     """
 
     b1: float = 0.9

@@ -16,7 +16,16 @@ from svmconv.problem import check_counts
 
 @dataclass(frozen=True)
 class GD(Optimizer):
-    """w <- w - rate grad L. Stable below 8 N / sigma_max(X)^2 (mean logistic loss)."""
+    """w <- w - rate grad L.
+
+    The mean loss falls at every step while rate is below
+
+        8 N / sigma_max(X)^2    logistic, two classes
+        4 N / sigma_max(X)^2    logistic (softmax), K >= 3, whose Hessian is up to twice as large
+        2 / (L max |x|^2)       exponential, L that of the start
+
+    Raises DataError unless rate is a positive number.
+    """
 
 
 @dataclass(frozen=True)
@@ -24,8 +33,11 @@ class SGD(Optimizer):
     """w <- w - rate grad of the mean loss of `batch` rows, drawn by a generator of seed `seed`.
 
     Without replacement every epoch goes through the rows in a new random order, and `batch` must
-    divide their number. Stable below 8 batch / max over batches of sigma_max^2 (mean logistic
-    loss), which is never below 8 / max |x|^2.
+    divide their number. A step lowers the loss of its batch while rate is below the limit of GD for
+    those rows alone, which is never below 8 / max |x|^2 (logistic; 4 / max |x|^2 for K >= 3).
+
+    Raises DataError unless rate is a positive number, batch an integer of at least 1, replacement a
+    bool and seed an integer in [0, 2^63); and where it runs, if batch does not fit the rows.
     """
 
     batch: int = 1
@@ -44,7 +56,10 @@ class SGD(Optimizer):
 class HeavyBall(Optimizer):
     """m <- momentum m + grad L; w <- w - rate m (Polyak, in torch's form).
 
-    Stable below 1 + momentum times the rate of GD.
+    The step limit is 1 + momentum times that of GD; exact where the curvature stays as it is. The
+    loss need not fall at every step.
+
+    Raises DataError unless rate is a positive number and momentum in [0, 1).
     """
 
     momentum: float = 0.9
@@ -68,8 +83,10 @@ class HeavyBall(Optimizer):
 class NormalizedGD(Scheduled):
     """w <- w - rate (t + 1)^-power grad L / L, that is, descent on ln L (Ji & Telgarsky, ALT 2021).
 
-    |w| grows like gamma times the total length of the steps. Stable while the step length times
-    lambda_max(gamma^2 M, orthogonal to u) is below 2.
+    |w| grows like gamma times the total length of the steps. Stable in the end while the step
+    length is below 2 / (gamma^2 lambda_max) of `sc.theory.constants`.
+
+    Raises DataError unless rate is a positive number and power in [0, 1].
     """
 
 
@@ -86,8 +103,10 @@ class DualAcceleration(Optimizer):
     """Momentum on the dual variables (Ji, Srebro, Telgarsky, ICML 2021).
 
     With h = -grad ln L, from w = g = 0, for t = 0, 1, ...: g <- t / (t + 1) (g + h), then
-    w <- w + rate (g + h). Their rate is 1 / max |x|^2. |w| grows like gamma rate t^2 / 4. Stable
-    while rate lambda_max(gamma^2 M, orthogonal to u) is below 4/3.
+    w <- w + rate (g + h). Their rate is 1 / max |x|^2. |w| grows like gamma rate t^2 / 4. Stable in
+    the end while rate is below (4/3) / (gamma^2 lambda_max) of `sc.theory.constants`.
+
+    Raises DataError unless rate is a positive number.
     """
 
     on_log_loss: ClassVar[bool] = True

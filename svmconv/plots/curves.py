@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from svmconv.errors import DataError
-from svmconv.plots.style import color, marker, styled
+from svmconv.plots.style import color, line, marker, styled
 
 
 class _View(NamedTuple):
@@ -32,12 +33,14 @@ _VIEWS = (
     _View("log_loss", -1, "mean loss L  (axis: logarithm of ln 1/L)"),
 )
 _PANELS = {
-    "angle": "angle to the exact SVM [rad]",
-    "margin_gap": "relative margin gap",
+    "angle": "angle to the exact {norm}SVM [rad]",
+    "margin_gap": "relative {norm}margin gap",
     "residual": "residual $|w - \\mathrm{forecast}|$",
     "loss_constant": r"$|\gamma^2 L \tau - 1|$",
 }
 _DASHES = (0, (4, 2))
+_LEGEND_WIDTH = 105
+"""Characters of a line of the legend."""
 _LN10 = math.log(10.0)
 
 
@@ -48,6 +51,7 @@ def convergence(curves: Mapping[str, xr.Dataset], title: str = "") -> Figure:
     `curves` are results of `gaps` over log1p_t, with an optional `residual` and `loss_constant` and
     optional `angle_forecast`, `margin_gap_forecast`, `residual_forecast`. The measurement is the
     pale line, the forecast the dashes over it, and angles below the certified `floor` are shaded.
+    A curve's attrs may name the norm of its SVM, `geometry`, and what its log1p_t is, `time`.
     Times below 1 and losses above 1/2 are not shown. Raises DataError if no curve has anything to
     show.
     """
@@ -58,7 +62,11 @@ def convergence(curves: Mapping[str, xr.Dataset], title: str = "") -> Figure:
             "nothing to draw"
         )
     shaded = 0
-    figure = Figure(figsize=(7.2, 0.9 + 2.2 * len(panels) + 0.17 * len(curves)))
+    handles = _legend(curves)
+    lines = sum(str(handle.get_label()).count("\n") + 1 for handle in handles)
+    norms = dict.fromkeys(c.attrs.get("geometry", "") for c in curves.values())
+    norm = ", ".join(filter(None, norms)) + " " if any(norms) else ""
+    figure = Figure(figsize=(7.2, 0.9 + 2.2 * len(panels) + 0.17 * lines))
     grid = figure.subplots(len(panels), len(_VIEWS), sharex="col", sharey="row", squeeze=False)
     for name, row in zip(panels, grid, strict=True):
         for view, ax in zip(_VIEWS, row, strict=True):
@@ -68,12 +76,16 @@ def convergence(curves: Mapping[str, xr.Dataset], title: str = "") -> Figure:
         _fit_measured(row[0], [c[name].to_numpy() for c in curves.values() if name in c])
         if name == "angle":
             shaded = _shade_floors(row, list(curves.values()))
-        row[0].set_ylabel(_PANELS[name])
-    for view, column in zip(_VIEWS, grid.T, strict=True):
+        row[0].set_ylabel(_PANELS[name].replace("{norm}", norm))
+    time = next(iter(curves.values())).attrs.get("time", _VIEWS[0].label)
+    for view, column, label in zip(_VIEWS, grid.T, (time, _VIEWS[1].label), strict=True):
         tick_powers_of_ten(column[-1], view.sign)
-        column[-1].set_xlabel(view.label)
+        column[-1].set_xlabel(label)
     figure.suptitle(title)
-    figure.legend(handles=_legend(curves, shaded), loc="outside lower left", ncols=1)
+    if shaded:
+        whose = ", each in its curve's colour" if shaded > 1 else ""
+        handles.append(Patch(color="0.8", label=f"below the certified floor{whose}"))
+    figure.legend(handles=handles, loc="outside lower left", ncols=1)
     return figure
 
 
@@ -92,7 +104,14 @@ def _draw_curve(ax: Axes, curve: xr.Dataset, name: str, view: _View, number: int
     look = color(number)
     if (measured := _points(curve, name, view)) is not None:
         every = max(1, len(measured[0]) // 8)
-        ax.plot(*measured, color=look, alpha=0.35, linewidth=3.5, solid_capstyle="round")
+        ax.plot(
+            *measured,
+            color=look,
+            alpha=0.35,
+            linewidth=3.5,
+            linestyle=line(number),
+            solid_capstyle="round",
+        )
         ax.plot(
             *measured,
             color=look,
@@ -150,14 +169,12 @@ def tick_powers_of_ten(ax: Axes, sign: int) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _legend(curves: Mapping[str, xr.Dataset], shaded: int) -> list[Line2D | Patch]:
+def _legend(curves: Mapping[str, xr.Dataset]) -> list[Line2D | Patch]:
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=color(n), marker=marker(n), markersize=4, label=label)
+        Line2D([], [], color=color(n), marker=marker(n), markersize=4, linestyle=line(n),
+               label=textwrap.fill(label, _LEGEND_WIDTH, subsequent_indent=" " * 6))
         for n, label in enumerate(curves)
-    ]
+    ]  # fmt: skip
     if any(f"{name}_forecast" in curve for curve in curves.values() for name in _PANELS):
         handles.append(Line2D([], [], color="0.3", linestyle=_DASHES, label="forecast, not fitted"))
-    if shaded:
-        whose = ", each in its curve's colour" if shaded > 1 else ""
-        handles.append(Patch(color="0.8", label=f"below the certified floor{whose}"))
     return handles

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from importlib.resources import as_file, files
-from typing import ParamSpec
+from typing import Literal, ParamSpec
 
 from matplotlib import rcParams, style
 from matplotlib.figure import Figure
 
 Arguments = ParamSpec("Arguments")
 _MARKERS = "osD^vP*"
+_LINES: tuple[Literal["-", ":", "-."], ...] = ("-", ":", "-.")
 
 
 def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
@@ -35,5 +36,13 @@ def color(number: int) -> str:
 
 
 def marker(number: int) -> str:
-    """One marker shape per colour, so that no picture depends on colour alone."""
-    return _MARKERS[number % len(_MARKERS)]
+    """A shape beside every colour, so that no picture depends on colour alone.
+
+    The next one each time the colours begin again: there are as many.
+    """
+    return _MARKERS[(number + number // len(_MARKERS)) % len(_MARKERS)]
+
+
+def line(number: int) -> Literal["-", ":", "-."]:
+    """Solid, until the colours begin again."""
+    return _LINES[number // len(_MARKERS) % len(_LINES)]

@@ -47,6 +47,7 @@ def _case_to_json(case: CaseVerdict) -> dict[str, Any]:
         "bias_scale": m.bias_scale,
         "method": m.method,
         "range": [_finite(log) for log in m.log_t],
+        "clock": m.clock,
         "kappa": _finite(m.kappa),
         "quantities": [
             {

@@ -54,6 +54,9 @@ class Constants:
     """Smallest margin z.w_hat off S; inf if every (pair) row is in S, 1 if degenerate."""
     lambda_min: float
     """Smallest eigenvalue of M = sum alpha z z^T on span(S); at most 1, its value at u."""
+    lambda_max: float
+    """Largest eigenvalue of M orthogonal to u, 0 if there is none. gamma^2 lambda_max is the
+    curvature of ln L that sets the step limits of descent on it."""
     w_tilde: Float64[np.ndarray, "*w"]
     """Limit of w - w_hat ln tau inside span(S)."""
     v_bar: Float64[np.ndarray, "*w"]
@@ -135,6 +138,7 @@ def constants(
     p, v_bar = maximum_entropy(z, v_hat * gamma)
     _, values, right = np.linalg.svd(np.sqrt(p)[:, None] * z, full_matrices=False)
     rank = _rank(values)
+    across = np.sqrt(p)[:, None] * (z - np.outer(z @ v_hat, v_hat) * gamma**2)
     entropy = float(-(p * np.log(p)).sum())
     gamma_x = gamma * scale
     parallel = (entropy + 2.0 * np.log(gamma_x) - np.log(problem.n)) / gamma_x
@@ -153,6 +157,7 @@ def constants(
         min_entropy=float(-np.log(p.max())),
         theta=float(others.min(initial=np.inf)) if len(support) == len(tight) else 1.0,
         lambda_min=float(values[rank - 1] ** 2 / gamma**2),
+        lambda_max=float(np.linalg.norm(across, 2) ** 2 / gamma**2) if rank > 1 else 0.0,
         w_tilde=(v_hat * gamma * parallel + v_bar / scale).reshape(shape),
         v_bar=(v_bar / scale).reshape(shape),
         span=right[:rank].T,

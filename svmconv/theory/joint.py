@@ -186,6 +186,7 @@ def measured(run: Joint, found: tuple[Quantity, ...], control: Control) -> Measu
             "log_loss": ("log1p_t", run.records.log_loss.values),
         },
         {"log1p_t": np.maximum.accumulate(run.depth_reached)},
+        {"geometry": "l2", "time": "1/L, the largest so far  (axis: logarithm of ln 1/L)"},
     )
     return Measurement(
         problem=run.final.name,
@@ -195,5 +196,6 @@ def measured(run: Joint, found: tuple[Quantity, ...], control: Control) -> Measu
         kappa=1.0 / run.depth,
         quantities=found,
         control=control,
+        clock="1 / L",
         curves=curves,
     )

@@ -120,6 +120,7 @@ def midpoint_of_joint(classes: tuple[int, int]) -> Measurement:
         kappa=1.0 / 3.0,
         quantities=(right,),
         control=control,
+        clock="1 / L",
     )
 
 

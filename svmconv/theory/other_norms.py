@@ -163,6 +163,19 @@ def beside_l2(r: Run, right: Quantity) -> Control:
     return Control("the l2 SVM", (quantity,))
 
 
+def curves(r: Run) -> xr.Dataset:
+    """Margin gap in the norm and, where the optimum is unique, angle; nan at the start."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = {"margin_gap": r.shortfall / (r.svm.margin * r.norms)}
+        if r.svm.unique:
+            found["angle"] = r.aside / r.norms
+    return xr.Dataset(
+        {name: ("log1p_t", value) for name, value in found.items()},
+        {"log1p_t": r.run.log1p_t},
+        {"geometry": r.svm.geometry},
+    ).assign(log_loss=r.run.log_loss)
+
+
 def measured_case(r: Run, quantities: tuple[Quantity, ...], control: Control) -> Measurement:
     """The measurement of one case."""
     return Measurement(
@@ -173,4 +186,6 @@ def measured_case(r: Run, quantities: tuple[Quantity, ...], control: Control) ->
         kappa=float("nan"),
         quantities=quantities,
         control=control,
+        clock="steps",
+        curves=curves(r),
     )

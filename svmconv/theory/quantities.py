@@ -271,7 +271,7 @@ def measured_case(c: Comparison, quantities: tuple[Quantity, ...], control: Cont
         residual=("log1p_t", c.constants.gamma * c.residual_norm),
         angle_forecast=predicted.angle,
         margin_gap_forecast=predicted.margin_gap,
-    )
+    ).assign_attrs(geometry=c.svm.geometry)
     return Measurement(
         problem=c.problem.name,
         bias=c.setting.bias,
@@ -282,5 +282,6 @@ def measured_case(c: Comparison, quantities: tuple[Quantity, ...], control: Cont
         quantities=quantities,
         control=control,
         unresolved=c.unresolved,
+        clock=c.setting.tau,
         curves=curves,
     )

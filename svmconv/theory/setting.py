@@ -51,3 +51,8 @@ class Setting:
     """The weights at the start, in the space of (w, b / sqrt c); zero without."""
     clock: Literal["time", "loss"] = "time"
     """What ln tau is read from: the time, or (for methods without a rate) -ln(gamma^2 L)."""
+
+    @property
+    def tau(self) -> str:
+        """What `clock` reads, in words."""
+        return "rate t" if self.clock == "time" else "1 / (gamma^2 L)"

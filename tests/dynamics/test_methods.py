@@ -172,6 +172,26 @@ def test_the_mean_over_classes_does_not_move():
         assert mean <= LONG_SUM * np.abs(run.w.values[-1]).max()
 
 
+@pytest.mark.parametrize("newton_schulz", [None, pytest.param(5, marks=slow)])
+def test_nor_does_it_on_a_long_run(newton_schulz):
+    """A value that fades meets the rounding of the sum; left alone, the mean comes to 11."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(4, 6)).repeat(15, axis=0)
+    problem = sc.Problem(centres + 0.1 * rng.normal(size=(60, 6)), np.repeat(np.arange(4), 15))
+    run = sc.descend(problem, Spectral(0.05, newton_schulz=newton_schulz), 40_000)
+    mean = np.abs(run.w.values[-1].mean(axis=0)).max()
+    assert mean <= LONG_SUM * np.abs(run.w.values[-1]).max()
+
+
+def test_a_slope_whose_rows_do_not_cancel_is_not_centred():
+    matrix = np.random.default_rng(0).standard_normal((3, 5))
+    with jax.enable_x64(True):
+        step = steepest.keeping_sums(steepest.polar)
+        for slope in (matrix, matrix[:1], matrix[0]):
+            expected = steepest.polar(jnp.asarray(slope))
+            np.testing.assert_array_equal(step(jnp.asarray(slope)), expected)
+
+
 @pytest.mark.slow
 @both
 def test_newton_schulz(problem):

@@ -48,6 +48,7 @@ def test_two_points():
     np.testing.assert_allclose(k.v_bar, 0, atol=EXACT)
     assert k.theta == np.inf
     assert k.lambda_min == pytest.approx(1.0, rel=EXACT)
+    assert k.lambda_max == 0.0
     assert k.kappa == pytest.approx(1.0, rel=EXACT)
     assert k.spanning
     assert not k.unknown
@@ -67,6 +68,7 @@ def test_three_dependent_support_vectors_in_the_plane():
     assert k.min_entropy == pytest.approx(np.log(total / r), rel=EXACT)
     # M = diag(1, sum p y^2) = diag(1, s^2 (r + 4 r^-2) / total)
     assert k.lambda_min == pytest.approx(s**2 * (r + 4 * r**-2) / total, rel=EXACT)
+    assert k.lambda_max == pytest.approx(k.lambda_min, rel=EXACT)
     # exp(-z_3.w_tilde) = N alpha_3 with z_3 = (1, 0)
     assert k.w_tilde[0] == pytest.approx(-np.log(3 / total), rel=EXACT)
 
@@ -85,6 +87,7 @@ def test_the_seven_rows_of_the_theory_page():
         a * np.outer(z, z) for a, z in zip(4 * p, signed(problems.theory_example()), strict=False)
     )
     assert k.lambda_min == pytest.approx(np.linalg.eigvalsh(hessian)[0], rel=1e-10)
+    assert k.lambda_max == pytest.approx(np.linalg.eigvalsh(hessian[1:, 1:])[-1], rel=1e-10)
 
 
 def signed(problem):
@@ -181,7 +184,8 @@ def same(k, other, *names):
         )
 
 
-ROTATION_FREE = ("gamma", "alpha", "p", "entropy", "min_entropy", "theta", "lambda_min")
+ROTATION_FREE = ("gamma", "alpha", "p", "entropy", "min_entropy", "theta", "lambda_min",
+                 "lambda_max")  # fmt: skip
 
 
 @settings(max_examples=15)
@@ -201,7 +205,7 @@ def test_scaled_rows(exponent):
     so that exp(-s z.w_tilde') = N alpha / s^2."""
     s = 10.0**exponent
     k, other = of(BASE), constants_of(s * BASE.x, BASE.y)
-    same(k, other, "p", "entropy", "min_entropy", "theta", "lambda_min", "u")
+    same(k, other, "p", "entropy", "min_entropy", "theta", "lambda_min", "lambda_max", "u")
     assert other.gamma == pytest.approx(s * k.gamma, rel=1e-11)
     np.testing.assert_allclose(s**2 * other.alpha, k.alpha, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(s * other.v_bar, k.v_bar, atol=1e-9)

@@ -252,3 +252,15 @@ def test_the_spectral_cases_have_a_margin_that_l2_does_not_reach():
         assert 1.0 / norm(l2.w, "spectral") < 0.97 * best.margin
     l2_method = replace(fan2025.THREE, optimizer=NormalizedGD(0.2, power=0.5))
     assert CaseVerdict(fan2025.descent(l2_method), "holds").verdict == "contradicted"
+
+
+def test_a_picture_shows_the_gap_in_the_norm_and_the_angle_if_it_is_one():
+    r = run(shortfall=0.3, angle=0.01)
+    found = other_norms.measured_case(r, (), other_norms.beside_l2(r, other_norms.margin(r)))
+    curves = found.curves
+    assert curves is not None
+    assert (found.clock, curves.attrs["geometry"]) == ("steps", "linf")
+    np.testing.assert_allclose(curves.margin_gap, 0.3 / (GAMMA * SIZES), rtol=1e-12)
+    np.testing.assert_allclose(curves.angle, 0.01, rtol=1e-9)
+    many = replace(r, svm=replace(SVM, unique=False))
+    assert "angle" not in other_norms.curves(many)

@@ -136,6 +136,22 @@ def test_every_published_claim_has_its_paper():
     assert all(name in keys or name.partition("-")[0] in keys for name in published)
 
 
+def test_works_cited_are_in_the_bibliography_and_those_in_it_are_cited():
+    """By their titles, as theory.md lists them."""
+    text = (files("svmconv.theory") / "references.bib").read_text(encoding="utf-8")
+    titles = [
+        t.translate(PLAIN).lower() for t in re.findall(r"^  title = (.*),$", text, re.MULTILINE)
+    ]
+    page = (Path(__file__).parents[2] / "docs" / "theory.md").read_text(encoding="utf-8")
+    listed = page.partition("\n## References\n")[2].partition("\n\n(*)")[0].split("\n- ")[1:]
+    works = [" ".join(work.split()).lower() for work in listed]
+    assert len(titles) == len(works)
+    assert [title for title in titles if not any(title in work for work in works)] == []
+
+
+PLAIN = str.maketrans("", "", "{}")
+
+
 def test_claims_spread_over_processes_come_out_the_same():
     names, told = ["nacson2019-sqrt", "wang2022-momentum"], []
     apart = sc.verify(names, progress=told.append, processes=2)
