@@ -1,6 +1,7 @@
 """Every figure from a saved result: one function each, which reads and draws and never trains.
 
-`python -m figures` (or `make figures`) draws all whose results are there. A result folder holds
+`python -m figures` (or `make figures`) draws all whose results are there, as PNG and PDF, each with
+its provenance as JSON. A result folder holds
 `convergence/*.nc` (gaps saved by svmconv.results.save) and `plane/problem.npz` (arrays x, y, name),
 `plane/svm.npz` (MaxMargin.save) and, if a network was trained, `plane/logits.nc` (plots.grid); for
 networks on images see figures.images.
@@ -20,10 +21,10 @@ from figures.adversarial import adversarial
 from figures.forgetting import forgetting
 from figures.li2018_simulated import li2018_simulated
 from figures.power import power
+from figures.saved import noted, read
 from svmconv import plots
 from svmconv.errors import DataError
 from svmconv.problem import Problem
-from svmconv.results import load
 from svmconv.svm.result import MaxMargin
 
 
@@ -32,7 +33,7 @@ def convergence(results: Path) -> Figure:
     files = sorted((results / "convergence").glob("*.nc"))
     if not files:
         raise DataError(f"{results / 'convergence'} holds no .nc result: run a simulation first")
-    curves = {file.stem: load(file) for file in files}
+    curves = {file.stem: read(file) for file in files}
     return plots.convergence({c.attrs.get("title", stem): c for stem, c in curves.items()})
 
 
@@ -41,11 +42,11 @@ def plane(results: Path) -> Figure:
     folder = results / "plane"
     if not (folder / "problem.npz").exists():
         raise DataError(f"{folder / 'problem.npz'}: no such file: run a simulation first")
-    with np.load(folder / "problem.npz", allow_pickle=False) as arrays:
+    with np.load(noted(folder / "problem.npz"), allow_pickle=False) as arrays:
         problem = Problem(arrays["x"], arrays["y"], str(arrays.get("name", "problem")))
-    svm = MaxMargin.load(folder / "svm.npz")
+    svm = MaxMargin.load(noted(folder / "svm.npz"))
     logits = folder / "logits.nc"
-    return plots.plane(problem, svm, load(logits)["logits"] if logits.exists() else None)
+    return plots.plane(problem, svm, read(logits)["logits"] if logits.exists() else None)
 
 
 FIGURES: dict[str, Callable[[Path], Figure]] = {
