@@ -18,10 +18,15 @@ from matplotlib.figure import Figure
 from figures import images
 from figures.adam_hand_over import adam_hand_over
 from figures.adversarial import adversarial
+from figures.bias_scale import bias_scale
+from figures.degenerate import degenerate
 from figures.forgetting import forgetting
+from figures.hardness import hardness
 from figures.li2018_simulated import li2018_simulated
 from figures.power import power
+from figures.rates_by_optimizer import rates_by_optimizer
 from figures.saved import noted, read
+from figures.synthetic_sweep import synthetic_sweep
 from svmconv import plots
 from svmconv.errors import DataError
 from svmconv.problem import Problem
@@ -57,5 +62,10 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "adversarial": adversarial,
     "power": power,
     "adam_hand_over": adam_hand_over,
+    "rates_by_optimizer": rates_by_optimizer,
+    "hardness": hardness,
+    "bias_scale": bias_scale,
+    "degenerate": degenerate,
+    "synthetic_sweep": synthetic_sweep,
     **images.FIGURES,
 }

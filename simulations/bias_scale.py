@@ -31,7 +31,7 @@ from svmconv.svm.solve import max_margin
 from svmconv.theory import problems
 
 BY = ("exact", "late", "early", "gd")
-"""The augmented SVM; the flow at its end and at the square root of its time; gradient descent."""
+"""The augmented SVM; the flow at its end and long before; gradient descent."""
 PROBLEMS: dict[str, Callable[[], Problem]] = {
     "half plane": lambda: data.half_plane(n=100, margin=0.1),
     "shifted": problems.shifted,
@@ -44,6 +44,8 @@ class Config:
 
     scales: tuple[float, ...]
     log_t: float = 1000.0
+    early: float = 30.0
+    """ln t at which the flow is looked at before its end."""
     steps: int = 10**5
 
 
@@ -59,7 +61,8 @@ def run(config: Config) -> xr.Dataset:
     `margin` is min y (w.x + b) / |w| relative to that of the classical SVM. `log_t` is when.
     """
     each = [_one(make(), config) for make in PROBLEMS.values()]
-    return xr.concat(each, xr.Variable("problem", list(PROBLEMS)))
+    found = xr.concat(each, xr.Variable("problem", list(PROBLEMS)))
+    return found.assign_attrs(steps=config.steps)
 
 
 def _one(problem: Problem, config: Config) -> xr.Dataset:
@@ -68,7 +71,7 @@ def _one(problem: Problem, config: Config) -> xr.Dataset:
     for at, c in enumerate(config.scales):
         svm = max_margin(problem, bias="augmented", bias_scale=c)
         flow = gradient_flow(problem, config.log_t, bias="augmented", bias_scale=c)
-        half = int(np.searchsorted(flow.log1p_t.to_numpy(), config.log_t / 2))
+        near = int(np.abs(flow.log1p_t.to_numpy() - config.early).argmin())
         gd = descend(
             problem, GD(half_limit(problem, c)), config.steps, bias="augmented", bias_scale=c
         )
@@ -76,7 +79,7 @@ def _one(problem: Problem, config: Config) -> xr.Dataset:
             "exact": (svm.w, svm.b, np.inf),
             **{
                 name: (run.w.values[k], run.b.values[k], float(run.log1p_t[k]))
-                for name, run, k in (("late", flow, -1), ("early", flow, half), ("gd", gd, -1))
+                for name, run, k in (("late", flow, -1), ("early", flow, near), ("gd", gd, -1))
             },
         }
         for place, by in enumerate(BY):

@@ -33,7 +33,7 @@ GAUSSIAN = "n of Gaussian rows"
 class Config:
     """The base problem is spanned by d support vectors; each tuple replaces one of its numbers."""
 
-    log_t: float = 100.0
+    log_t: float = 30.0
     n: int = 100
     d: int = 6
     theta: float = 2.0
@@ -51,9 +51,9 @@ class Config:
 PRESETS = {
     "smoke": Config(thetas=(1.1, 2.0), lambda_mins=(0.05, 0.5), gaussian_ns=(30,)),
     "paper": Config(
-        thetas=(1.01, 1.02, 1.05, 1.1, 1.2, 1.4, 2.0, 3.0, 5.0),
-        lambda_mins=(0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
-        margins=(1e-20, 1e-18, 1e-16, 1e-12, 1e-8, 1e-4, 1.0, 1e4),
+        thetas=(1.02, 1.05, 1.1, 1.2, 1.4, 1.7, 2.0, 3.0, 5.0),
+        lambda_mins=(0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0),
+        margins=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e2),
         ns=(10, 30, 100, 300, 1000),
         ds=(2, 4, 8, 16, 32),
         gaussian_ns=(10, 30, 100, 300, 1000),

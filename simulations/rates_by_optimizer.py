@@ -78,18 +78,18 @@ def methods(problem: Problem, config: Config) -> dict[str, Optimizer | None]:
 
 
 def run(config: Config) -> xr.Dataset:
-    """Over problem, method and record: step, log1p_t, margin_gap and its forecast.
+    """Over problem, optimizer and record: step, log1p_t, margin_gap and its forecast.
 
-    nan after a method's last record, and where theory gives no constant.
+    nan after the last record of a run, and where theory gives no constant.
     """
     each = []
     for make in PROBLEMS.values():
         problem = make()
         curves = [_one(problem, method, config) for method in methods(problem, config).values()]
-        each.append(xr.concat(curves, "method", join="outer"))
+        each.append(xr.concat(curves, "optimizer", join="outer"))
     names = list(methods(PROBLEMS[next(iter(PROBLEMS))](), config))
     return xr.concat(each, "problem", join="outer").assign_coords(
-        problem=list(PROBLEMS), method=names
+        problem=list(PROBLEMS), optimizer=names
     )
 
 
