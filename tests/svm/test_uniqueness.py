@@ -1,4 +1,4 @@
-"""Spectral optima, many by hand, that a row of zero dual or a tied singular value seems to pin."""
+"""Optima, many by hand, that a row of zero dual, a tied singular value or rounding seems to pin."""
 
 import numpy as np
 import pytest
@@ -72,3 +72,13 @@ def test_tied_rows_that_hardly_feel_the_move_do_not_stop_it(weak):
     more = [[1 - 1.2 * weak, weak], [1 + 1.5 * weak, -weak]]
     problem = sc.Problem(turned([*x, *more], 0), [0, 1, 0, 2, 0, 0])
     assert not sc.max_margin(problem, geometry="spectral").unique
+
+
+@pytest.mark.parametrize("size", [1e3, 35_366_002.0, 66_465_869.0])
+def test_rows_far_longer_than_their_margin_do_not_hide_the_free_entries(size):
+    """By hand: (1 - 2 e, e, e) has margins 1 and l1 norm 1 for every e from 0 to 1/2."""
+    z = np.array([[1.0, -size, size + 2], [1.0, size + 2, -size]])
+    signs = np.array([1, -1])
+    svm = sc.max_margin(sc.Problem(signs[:, None] * z, signs), geometry="l1")
+    assert svm.margin == pytest.approx(1.0, rel=1e-9)
+    assert not svm.unique
