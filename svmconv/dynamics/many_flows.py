@@ -59,7 +59,7 @@ def flows(
         rows, moving = (_stacked(trees, wide) for trees in (each, frames))
         clock = np.stack([flow.scaled_clock(log1p_t, scale) for scale in scales])[wide]
         parts = share_out(
-            lambda some: _together(*some, rtol, loss),
+            lambda some: _together(some, rtol, loss),
             [
                 jax.tree.map(lambda leaf, at=at: leaf[at : at + group], (clock, rows, moving))
                 for at in range(0, len(wide), group)
@@ -91,13 +91,10 @@ def _stacked(trees: Sequence[Any], order: Int[np.ndarray, " run"]) -> Any:
 
 
 def _together(
-    clock: Float64[np.ndarray, "run t"],
-    rows: losses.Rows,
-    moving: flow.Frame,
-    rtol: float,
-    loss: Loss,
+    some: tuple[Float64[np.ndarray, "run t"], losses.Rows, flow.Frame], rtol: float, loss: Loss
 ) -> Ensemble:
     """Scaled weights and the rest of every run. A run that failed is replaced by another's copy."""
+    clock, rows, moving = some
     of = np.arange(len(clock))
     v = np.zeros(moving.ref.shape)
     lost = np.zeros(len(clock), bool)

@@ -35,7 +35,7 @@ def gaps(trajectory: xr.Dataset, svm: MaxMargin) -> xr.Dataset:
     return xr.Dataset(
         {name: ("log1p_t", value) for name, value in found.items()} | {"bias_gap": (dims, bias)},
         {name: trajectory[name] for name in ("log1p_t", "step") if name in trajectory.coords},
-        {**trajectory.attrs, "margin": svm.margin},
+        {**trajectory.attrs, "margin": svm.margin, "geometry": svm.geometry},
     )
 
 

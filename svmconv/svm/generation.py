@@ -18,7 +18,7 @@ from svmconv.geometry import norm
 from svmconv.problem import Geometry
 from svmconv.svm import linear, spectral, spectral_polish
 from svmconv.svm.certificate import certify
-from svmconv.svm.outcome import TIGHT, refuse_wide
+from svmconv.svm.outcome import FINE, TIGHT, refuse_wide
 from svmconv.svm.polish import Polished
 from svmconv.svm.pricing import SLACK, nearest, violated
 from svmconv.svm.result import MaxMargin
@@ -150,7 +150,8 @@ def _finished(
         solver=program.solver,
         rounds=rounds,
         problem_id=problem.id,
-        unique=program.unique(*_tight(rows, margins, alpha.ravel(), answer)),
+        unique=certificate.relative_gap <= FINE  # else it is not known what is tight
+        and program.unique(*_tight(rows, margins, alpha.ravel(), answer)),
     )
 
 

@@ -65,7 +65,8 @@ class MaxMargin:
     problem_id: str
     unique: bool = True
     """Whether no other w is optimal; for K classes up to one vector added to every class. Always so
-    in l2; svm/uniqueness.py says how the others are decided, to 1e-9 as a rule."""
+    in l2; svm/uniqueness.py says how the others are decided, to 1e-9 as a rule. False also where
+    that cannot be decided, as where the certified gap is above 1e-12."""
 
     @property
     def n(self) -> int:

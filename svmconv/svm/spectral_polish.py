@@ -13,9 +13,11 @@ in, and r grows by one where a further singular value exceeds t: an active-set m
 Newton's.
 
 A support and an r are first read off an interior point answer: a row supports if its dual exceeds
-what its margin has beyond 1, a singular value counts if its part in G exceeds what it lacks of t;
-or the square root of these, which admits smaller duals. (The certificate judges what comes of it,
-so no proof is needed that these rules are right.)
+what its margin has beyond 1, a singular value counts if its part in G exceeds what it lacks of t.
+Where a tied row has dual zero both are the square root of the gap, and Newton's steps with it in
+the set only halve the error: the fourth power of a dual leaves such rows out. The square root
+admits smaller duals. (The certificate judges what comes of it, so no proof is needed that these
+rules are right.)
 """
 
 from __future__ import annotations
@@ -27,19 +29,24 @@ from jaxtyping import Bool, Float64
 from scipy.linalg import lstsq
 
 from svmconv.svm.linear import gap
+from svmconv.svm.outcome import GAP, TIGHT
 from svmconv.svm.polish import Polished
 from svmconv.svm.spectral import reduced, sharpened
 
-POWERS = (1.0, 0.5)
+POWERS = (1.0, 4.0, 0.5)
 """Of a dual, before it is compared with what its row or singular value is away from tight."""
 CHANGES = 6
 """Most changes of the active set."""
 STEPS = 12
-"""Newton steps on one active set; three to five are usual."""
+"""Newton steps on one active set; three to five are usual, but where a tied row of zero dual is in
+the set each only halves the error."""
 RANK = 1e-11
 """Singular values of the Jacobian below this part of the largest are those of its null space."""
 DONE = 1e-12
 """A step or a gap this small is the end."""
+DUST = 1e-9
+"""A dual whose row pulls by less than this part of the hardest pull is none: an interior point
+answer has some on every row, Newton's on tied ones."""
 LOST = 1.0
 """A step this long beside t and |P|, both near 1, starts from the wrong active set."""
 SETTLED = 1e-9
@@ -62,7 +69,10 @@ class Root(NamedTuple):
 def polish(
     a: Float64[np.ndarray, "m s"], c: Float64[np.ndarray, "m q"], rough: Polished, classes: int
 ) -> Polished:
-    """The best of the answers that Newton's method finds from `rough`, and `rough` itself."""
+    """The best of the answers that Newton's method finds from `rough`, and `rough` itself.
+
+    Its duals are zero but on rows of margin 1 that pull, unless that alone would open the gap.
+    """
 
     def opening(found: Polished) -> float:
         return gap(a, c, found, "spectral", (classes, -1))
@@ -72,7 +82,11 @@ def polish(
         best = min(best, _pivoted(a, c, rough, power, classes), key=opening)
         if opening(best) < DONE:
             break
-    return best
+    margins = a @ best.v + c @ best.u
+    pull = best.alpha * np.linalg.norm(a, axis=1)
+    held = (margins <= (1.0 + TIGHT) * margins.min()) & (pull > DUST * pull.max())
+    clean = best._replace(alpha=np.where(held, best.alpha, 0.0))
+    return clean if opening(clean) <= GAP else best
 
 
 def _pivoted(

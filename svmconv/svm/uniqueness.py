@@ -57,6 +57,9 @@ def unique_linear(tight: Tight, found: Polished, geometry: Geometry, classes: in
     """Whether w is unique in the l1 or linf norm; `classes` is 1 for two classes."""
     v = found.v / norm(found.v, geometry)
     forces = tight.a.T @ found.alpha
+    rounding = np.finfo(np.float64).eps * (np.abs(tight.a).T @ found.alpha).max()
+    if rounding > TIE * np.abs(forces).max():
+        return False  # which entries are free is not to be seen
     face = exposed_face(v, forces, geometry, TIE)
     free = face.inside
     held = _levelled(np.hstack([tight.a, tight.c]))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import product
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from svmconv import data, optimizers
 from svmconv.errors import DataError
@@ -47,6 +47,12 @@ _OF_SHAPE = ("n", "d", "classes")
 OF_OPTIMIZER = ("rate", "power", "momentum", "batch", "replacement", "b1", "b2", "eps")
 _RATE = 0.1
 
+Words = Ints = Floats = Truths = Any
+"""One value of the kind, or several; a tuple of them once the grid is made."""
+Count = Any
+"""A whole number; 1e6 is one."""
+_KINDS = {"Words": str, "Ints": int, "Floats": float, "Truths": bool}
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -58,40 +64,40 @@ class Grid:
     many. Data sets are drawn with seeds 0, 1, ..., seeds - 1, and so are SGD's batches.
     """
 
-    data: tuple[str, ...] = ("half_spaces",)
-    n: tuple[int, ...] = ()
-    d: tuple[int, ...] = ()
-    classes: tuple[int, ...] = ()
-    n_support: tuple[int, ...] = ()
-    spanning: tuple[bool, ...] = ()
-    theta: tuple[float, ...] = ()
-    margin: tuple[float, ...] = ()
-    lambda_min: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    noise: tuple[float, ...] = ()
-    radius: tuple[float, ...] = ()
-    optimizer: tuple[str, ...] = ()
-    rate: tuple[float, ...] = ()
-    power: tuple[float, ...] = ()
-    momentum: tuple[float, ...] = ()
-    batch: tuple[int, ...] = ()
-    replacement: tuple[bool, ...] = ()
-    b1: tuple[float, ...] = ()
-    b2: tuple[float, ...] = ()
-    eps: tuple[float, ...] = ()
-    bias: tuple[str, ...] = ("none",)
-    bias_scale: tuple[float, ...] = (1.0,)
-    seeds: int = 1
-    steps: int | None = None
+    data: Words = ("half_spaces",)
+    n: Ints = ()
+    d: Ints = ()
+    classes: Ints = ()
+    n_support: Ints = ()
+    spanning: Truths = ()
+    theta: Floats = ()
+    margin: Floats = ()
+    lambda_min: Floats = ()
+    std: Floats = ()
+    noise: Floats = ()
+    radius: Floats = ()
+    optimizer: Words = ()
+    rate: Floats = ()
+    power: Floats = ()
+    momentum: Floats = ()
+    batch: Ints = ()
+    replacement: Truths = ()
+    b1: Floats = ()
+    b2: Floats = ()
+    eps: Floats = ()
+    bias: Words = ("none",)
+    bias_scale: Floats = (1.0,)
+    seeds: Count = 1
+    steps: Count | None = None
     log_t: float | None = None
     loss: Loss = "logistic"
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if str(field.type).startswith("tuple"):
+            if field.type in _KINDS:
                 several = isinstance(value, Iterable) and not isinstance(value, str)
-                kind = str(field.type).removeprefix("tuple[").partition(",")[0]
+                kind = _KINDS[field.type]
                 values = (_of_kind(field.name, v, kind) for v in (value if several else (value,)))
                 object.__setattr__(self, field.name, tuple(dict.fromkeys(values)))
         self._check_end()
@@ -100,7 +106,7 @@ class Grid:
         for bias in self.bias:
             check_choice("bias", bias, ("none", "augmented"))
         check_choice("loss", self.loss, get_args(Loss))
-        object.__setattr__(self, "seeds", _of_kind("seeds", self.seeds, "int"))
+        object.__setattr__(self, "seeds", _of_kind("seeds", self.seeds, int))
         check_counts(1, seeds=self.seeds)
         self._check_used(OF_DATA, (_parameters(DATA[name]) for name in self.data), "data")
         kinds = (_parameters(OPTIMIZERS[name]) for name in self.optimizer)
@@ -109,15 +115,16 @@ class Grid:
             raise DataError('bias_scale acts on bias="augmented" only: give both or neither')
         if not (self.data and self.bias and self.bias_scale):
             raise DataError("the grid is empty: name a data set, a bias and a bias_scale at least")
-        _ = self.methods  # their own checks
+        for method in self.methods:  # made, each has made its own checks
+            if method and not math.isfinite(method.elapsed(cast(int, self.steps))):
+                raise DataError(f"{self.steps:,} steps of {method} are longer than any number")
 
     def _check_end(self) -> None:
         if (self.steps is None) == (self.log_t is None):
             raise DataError("give steps (with an optimizer) or log_t (the flow), one of them")
         if self.steps is not None:
-            whole = isinstance(self.steps, int | float) and self.steps == int(self.steps)
-            check_counts(1, steps=int(self.steps) if whole else self.steps)
-            object.__setattr__(self, "steps", int(self.steps))
+            object.__setattr__(self, "steps", _of_kind("steps", self.steps, int))
+            check_counts(1, steps=self.steps)
         elif not (isinstance(self.log_t, int | float) and math.isfinite(self.log_t)):
             raise DataError(f"log_t must be a finite number, got {self.log_t!r}")
         if (self.steps is None) != (not self.optimizer):
@@ -140,7 +147,7 @@ class Grid:
         for name in self.optimizer:
             kind = OPTIMIZERS[name]
             axes = self._axes(_parameters(kind), OF_OPTIMIZER)
-            axes["rate"] = axes["rate"] or (_RATE,)
+            axes["rate"] = self.rate or (_RATE,)
             for values in product(*axes.values()):
                 found.append(kind(**dict(zip(axes, values, strict=True))))
         return tuple(found) or (None,)
@@ -226,18 +233,18 @@ class Choice:
         return run_id(self.config(method, grid))
 
 
-def _of_kind(name: str, value: Any, kind: str) -> Any:
+def _of_kind(name: str, value: Any, kind: type) -> Any:
     """1 for a float is 1.0, and 1e3 for an int 1000: equal runs then have equal ids."""
-    if kind == "str":
+    if kind is str:
         return str(value)
-    if kind == "bool":
+    if kind is bool:
         if not isinstance(value, bool):
             raise DataError(f"{name} must be True or False, got {value!r}")
         return value
     check_real(**{name: value})
-    if kind == "int" and value != int(value):
+    if kind is int and not float(value).is_integer():
         raise DataError(f"{name} must be a whole number, got {value!r}")
-    return int(value) if kind == "int" else float(value)
+    return kind(value)
 
 
 def _parameters(kind: Callable[..., Any]) -> dict[str, Any]:

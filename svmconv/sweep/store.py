@@ -125,7 +125,7 @@ class Store:
 
     def _load(self, part: Part) -> dict[str, np.ndarray]:
         try:
-            with np.load(self._path(part), allow_pickle=False) as arrays:
+            with open(self._path(part), "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             raise DataError(self._damaged(part)) from None

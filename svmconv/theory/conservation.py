@@ -2,9 +2,9 @@
 
 d loss / d W_k = (q_k - [k = y]) x, and q sums to one: the gradient sums to zero over classes for
 every row, hence so does any linear combination of gradients, past ones included (momentum) and of
-any batch. Methods that divide by a size of their own for every entry (Adam, RMSProp) break this
-for K >= 3 (for K = 2 the two entries of a feature are opposite, and so are Adam's steps); weight
-decay shrinks the sum.
+any batch. Methods that divide by a size of their own for every entry (Adam, RMSProp), or keep only
+its sign (sign descent), break this for K >= 3 (for K = 2 the two entries of a feature are opposite,
+and so are their steps); coordinate descent moves one entry alone; weight decay shrinks the sum.
 
 **The error bar is rounding, worst case**, u = 2^-53: a step rounds every entry of W once, which
 moves the sum of a column by at most u sum_k |W_k|, over all columns u sqrt(K) |W|_F; and T steps by
@@ -24,7 +24,7 @@ import optax
 from jaxtyping import Float64
 
 from svmconv.geometry import length
-from svmconv.optimizers import GD, SGD, HeavyBall, Optimizer
+from svmconv.optimizers import GD, SGD, CoordinateDescent, HeavyBall, Optimizer, SignDescent
 from svmconv.theory import problems, tolerances
 from svmconv.theory import quantities as q
 from svmconv.theory.claim import Case, Claim, Control, Measurement, Quantity
@@ -45,14 +45,16 @@ def setting(optimizer: Optimizer | optax.GradientTransformation) -> Setting:
     return Setting(problem, Descent(optimizer, STEPS), "augmented", init=start)
 
 
-MOVE: dict[str, optax.GradientTransformation] = {
+MOVE: dict[str, Optimizer | optax.GradientTransformation] = {
     "Adam": optax.adam(0.01),
+    "sign descent": SignDescent(0.01),
+    "coordinate descent": CoordinateDescent(0.01),
     "weight decay": optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(0.1)),
 }
 """Methods that must be found to move the sums, by the same rule."""
 
 METHODS: tuple[tuple[Optimizer, str], ...] = (
-    (GD(0.1), "Adam"), (HeavyBall(0.05), "weight decay"), (SGD(0.02, batch=5), "Adam")
+    (GD(0.1), "Adam"), (HeavyBall(0.05), "weight decay"), (SGD(0.02, batch=5), "sign descent")
 )  # fmt: skip
 """Methods whose steps are linear combinations of gradients, each with one of MOVE as a control."""
 
@@ -104,8 +106,9 @@ CLAIMS = (
     Claim(
         "softmax-conservation",
         "derived (docs/theory.md)",
-        "Descent on the softmax loss keeps the sums of weights and biases over classes, with or "
-        "without momentum: only Adam's like and weight decay move them.",
+        "Gradient steps on the softmax loss, with momentum or in batches too, keep the sums of "
+        "weights and biases over classes; sign and coordinate descent, Adam and weight decay move "
+        "them.",
         tuple(Case(partial(conservation, *method)) for method in METHODS),
     ),
 )

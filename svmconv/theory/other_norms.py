@@ -75,7 +75,7 @@ class Run:
             w, best = centre(w), centre(best)
         with np.errstate(invalid="ignore"):
             turned = angle(w.reshape(len(self.norms), -1), best.ravel())
-            return np.nan_to_num(self.norms * turned)
+            return np.where(self.norms == 0, 0.0, self.norms * turned)  # any other nan stays one
 
     @cached_property
     def early(self) -> slice:

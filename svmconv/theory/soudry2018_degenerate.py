@@ -49,6 +49,46 @@ class Doubly:
         return slice(int(np.searchsorted(self.run.clock, 1.0, side="right")), None)
 
     @cached_property
+    def sigma(self) -> Float64[np.ndarray, " t"]:
+        """ln ln tau of these recordings."""
+        return np.log(self.run.clock[self.late])
+
+    @cached_property
+    def arrival(self) -> float:
+        """ln s at which every tight row has grown beyond where it started.
+
+        A support vector's part of v stays until s = z.(w(0) - w_tilde). What lies outside span(S)
+        grows like d_j.v = ln s + d_j.w_2~ once that exceeds d_j.w(0).
+        """
+        k = self.constants
+        away = self.run.weights[0].ravel() - k.limit
+        supporting = float((self.run.support_rows @ away).max())
+        return max(
+            float((k.rows @ k.outside @ k.outside.T @ away).max()), np.log(max(supporting, 1.0))
+        )
+
+    @cached_property
+    def fall(self) -> Float64[np.ndarray, " k"]:
+        """What is left of the terms in the slope of `coupling` from each window to the last.
+
+        To second order in r the modes s^-mu across w_2 move it along w_2, by s^-2mu: s times that.
+        """
+        ends = self.sigma[np.searchsorted(self.sigma, WINDOWS * self.sigma[-1])]
+        fade = 2.0 * self.constants.kappa - 1.0
+        return (ends[-1] / ends[:-1]) ** 2 * np.exp(-fade * (ends[-1] - ends[:-1]))
+
+    @property
+    def unresolved(self) -> str | None:
+        """Why theory foresees no verdict in this range; None where it foresees one."""
+        if self.arrival > (WINDOWS[0] - WINDOW) * self.sigma[-1]:
+            return f"tight rows stay where they started until ln t = {np.exp(self.arrival):.3g}"
+        if self.fall.max() >= 1.0:
+            return (
+                f"the mode s^-{self.constants.kappa:.2g} across w_2 weighs too much in (ln s) / s"
+            )
+        return None
+
+    @cached_property
     def moving(self) -> Float64[np.ndarray, "t size"]:
         """Forecast of w - w_hat ln tau."""
         return self.constants.forecast(self.run.clock[self.late])
@@ -64,9 +104,9 @@ class Doubly:
 
     def bar(self, basis: Float64[np.ndarray, "size j"], kappa: float) -> float:
         """Bound of a part of the residual at the end, from its sizes at earlier times."""
-        sigma, sizes = np.log(self.run.clock[self.late]), length(self.residual @ basis)
+        sigma, sizes = self.sigma, length(self.residual @ basis)
         early = (sigma >= sigma[-1] / 2) & (sigma <= 0.75 * sigma[-1])
-        if not early.any():
+        if not early.any() or self.arrival > sigma[-1] / 2:
             return float("inf")
         fall = np.exp(-kappa * (sigma[-1] - sigma[early]))
         integrator = (self.run.weights[-1] - stacked(self.run.coarse)[-1]).ravel() @ basis
@@ -163,23 +203,23 @@ def coupling(d: Doubly) -> Quantity:
     """The coefficient of w_2 (ln s) / s, which the bar of a remainder C / s would cover.
 
     y = s (w.w_2 / |w_2|^2 - ln s - its limit) is a straight line in sigma = ln s, up to terms of
-    order sigma^2 e^-sigma. How much of those is left in its slope over a window is told by windows
-    before it, by the worst of several: the terms change sign, and one alone may have none of them.
+    order sigma^2 e^-((2 mu - 1) sigma), mu <= 1 the least eigenvalue of M_2. How much of those is
+    left in its slope over a window is told by windows before it, by the worst of several: the terms
+    change sign, and one alone may have none of them.
     """
     c, k = d.run, d.constants
-    s, unit = c.clock[d.late], k.growth / (k.growth @ k.growth)
-    sigma, predicted = np.log(s), float(k.forcing @ k.outside.T @ unit)
+    s, sigma, unit = c.clock[d.late], d.sigma, k.growth / (k.growth @ k.growth)
+    predicted = float(k.forcing @ k.outside.T @ unit)
     moving = d.residual + d.moving
     y = s * ((moving - k.limit) @ unit - sigma)
     ends = np.searchsorted(sigma, WINDOWS * sigma[-1])
     starts = np.searchsorted(sigma, (WINDOWS - WINDOW) * sigma[-1])
     slopes = (y[ends] - y[starts]) / (sigma[ends] - sigma[starts])
-    passed = sigma[ends[-1]] - sigma[ends[:-1]]
-    fall = (sigma[ends[-1]] / sigma[ends[:-1]]) ** 2 * np.exp(-passed)
-    left = np.abs(slopes[:-1] - slopes[-1]) * fall / (1.0 - fall)
+    left = np.abs(slopes[:-1] - slopes[-1]) * d.fall / (1.0 - d.fall)
     late, length_of_window = float(slopes[-1]), float(sigma[ends[-1]] - sigma[starts[-1]])
     rounding = c.rounding * s[ends[-1]] * float(np.linalg.norm(unit)) / length_of_window
     error = 3.0 * float(left.max()) + 2.0 * float(rounding)
+    error = error if d.unresolved is None else float("inf")
     tolerance = tolerances.LOG_LOG * max(1.0, abs(predicted))
     return Quantity("(ln ln t)/ln t", -predicted, late, error, tolerance)
 
@@ -209,8 +249,7 @@ def beyond_degenerate(d: Doubly) -> Control:
 
 def stays(d: Doubly) -> Control:
     """What lies outside span(S) tends to a limit, as without rows of zero dual: it has arrived."""
-    sigma = np.log(d.run.clock[d.late])
-    at = int(np.searchsorted(sigma, 0.75 * sigma[-1]))
+    at = int(np.searchsorted(d.sigma, 0.75 * d.sigma[-1]))
     outside = np.linalg.norm(d.moving[at] @ d.constants.outside)
     inside = d.across**2 - np.linalg.norm(d.moving[-1] @ d.constants.outside) ** 2
     stopped = float(np.sqrt(inside + outside**2)) / d.run.norm
@@ -235,6 +274,7 @@ def measure(setting: Setting, control: Callable[[Doubly], Control]) -> Measureme
         kappa=0.0,
         quantities=found,
         control=control(d),
+        unresolved=d.unresolved,
         curves=curves,
     )
 

@@ -1,4 +1,4 @@
-"""Sums over classes: kept to rounding by descent, and by nothing that is not descent."""
+"""Sums over classes: kept to rounding by gradient steps, moved by sign descent, Adam and others."""
 
 from dataclasses import replace
 
@@ -31,8 +31,8 @@ def test_descent_keeps_them(optimizer):
 
 @pytest.mark.parametrize(
     "optimizer",
-    [*conservation.MOVE.values(), optax.rmsprop(0.01), optax.chain(optax.sign_sgd(0.01))],
-    ids=[*conservation.MOVE, "rmsprop", "sign"],
+    [*conservation.MOVE.values(), optax.rmsprop(0.01)],
+    ids=[*conservation.MOVE, "rmsprop"],
 )
 def test_others_do_not(optimizer):
     assert "contradicted" in verdicts(run(optimizer))

@@ -1,15 +1,17 @@
 """The second logarithm, against integrations of their own, hand derivations and broken runs."""
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 from svmconv.errors import DataError
+from svmconv.problem import Problem
 from svmconv.theory import problems
 from svmconv.theory import soudry2018_degenerate as claim
+from svmconv.theory.claim import CaseVerdict
 from svmconv.theory.comparison import compare
 from svmconv.theory.degenerate import degenerate
 from svmconv.theory.setting import Flow, Setting
@@ -181,3 +183,38 @@ def test_rows_that_theory_does_not_cover_are_refused():
     assert len(zero) == 2
     with pytest.raises(DataError, match="span all rows"):
         degenerate(c, np.array(zero[:1]))
+
+
+def mirrored(h, g):
+    """Two support vectors in the first plane; d = (0, 0, 1, +-h): beta = 1/2, mu = h^2 beside 1."""
+    z = np.array([[1, 0.8, 0, 0], [1, -0.5, 0, 0], [1, g, 1, h], [1, -0.2, 1, -h]])
+    y = np.array([1, -1, 1, -1])
+    return Problem(y[:, None] * z, y, f"four rows, mu = {h * h:.2g}")
+
+
+@pytest.mark.parametrize("g", [0.3, 1.5])
+@pytest.mark.parametrize("mu", [0.36, 0.49, 0.56, 0.64, 0.72, 0.9])
+def test_the_bar_of_the_coupling_knows_of_slower_modes(mu, g):
+    """s^-mu across w_2 enters it squared: s^(1 - 2 mu) in the slope that is read."""
+    d = doubly(Setting(partial(mirrored, mu**0.5, g)))
+    assert d.constants.rates == pytest.approx([mu, 1.0])
+    assert not claim.coupling(d).missed
+    wrong = claim.coupling(with_constants(d, forcing=0.9 * d.constants.forcing))
+    assert wrong.verdict != "holds" or mu > 0.5
+    assert mu < 0.7 or claim.coupling(d).verdict == "holds"
+    assert (claim.coupling(d).error == np.inf) is (d.unresolved is not None)
+
+
+@pytest.mark.parametrize("start", [(14.0, 14.0), (0.0, 12.0), (0.0, 20.0), (5e5, 0.0)])
+def test_a_start_that_rows_have_not_outgrown_is_undecided(start):
+    """One row: e^(d.v) = s - s_0 + e^(d.w(0)), of which the forecast knows s alone."""
+    setting = Setting(problems.degenerate, init=lambda: np.array(start))
+    assert doubly(setting).arrival == pytest.approx(max(start[1], np.log(start[0] + 1)), abs=0.1)
+    found = claim.measure(setting, claim.stays)
+    assert CaseVerdict(found, "undecided").met
+
+
+def test_a_start_that_they_have_outgrown_is_forgotten():
+    d = doubly(Setting(problems.degenerate, init=lambda: np.array([3.0, 3.0])))
+    assert d.unresolved is None
+    assert {quantity(d).verdict for quantity in ALL} == {"holds"}

@@ -111,6 +111,29 @@ def test_an_angle_that_falls_as_the_weights_grow_holds(shortfall):
     assert other_norms.direction(run(angle=0.5 * shortfall / (10 + SIZES))).verdict == "holds"
 
 
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "where", [slice(-20, -1), slice(-20, None)], ids=["on the way", "at the end"]
+)
+def test_weights_that_are_no_numbers_have_no_direction(broken, where):
+    """They were once read as an angle of zero."""
+    r = run(angle=0.001 / (10 + SIZES))
+    w = r.run.w.values.copy()
+    w[where] = broken
+    found = other_norms.direction(replace(r, run=r.run.assign(w=(r.run.w.dims, w))))
+    assert found.verdict != "holds"
+
+
+def test_weights_of_zero_are_not_off_any_direction():
+    """A run starts there."""
+    r = run()
+    w = r.run.w.values.copy()
+    w[0] = 0.0
+    aside = replace(r, run=r.run.assign(w=(r.run.w.dims, w))).aside
+    assert aside[0] == 0.0
+    assert np.isfinite(aside).all()
+
+
 def test_a_margin_beyond_the_best_is_contradicted():
     """However little, and for all of the run."""
     for shortfall in (-1e-6, -1.0, -0.01 * SIZES):

@@ -54,6 +54,17 @@ def test_on_rows_whose_constants_are_known(method):
 
 
 @pytest.mark.parametrize("method", POWERS, ids=repr)
+def test_the_exponent_is_named_for_what_it_is(method):
+    """Corrected: a line through the run itself has another slope, which the name must not hide."""
+    c = compare(setting(method))
+    found, first = rates.exponent(c, POWERS[method]), int(np.searchsorted(c.run.step, 1000))
+    gaps, steps = c.gaps.margin_gap.values, c.run.step.values
+    own = np.log(gaps[-1] / gaps[first]) / np.log(steps[-1] / steps[first])
+    assert found.name == "exponent, corrected"
+    assert abs(found.measured + POWERS[method]) < 0.1 * abs(own + POWERS[method])
+
+
+@pytest.mark.parametrize("method", POWERS, ids=repr)
 @pytest.mark.parametrize("other", [-3.0, 0.5, 0.999, 1.0, 1.001, 1.999, 2.0, 17.0])
 def test_another_exponent_is_contradicted(method, other):
     c = compare(setting(method))

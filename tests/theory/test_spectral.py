@@ -66,9 +66,9 @@ def test_a_margin_that_is_not_the_largest_breaks_an_inequality(factor):
 
 
 @pytest.mark.slow
-def test_the_published_rate_of_a_run_that_stays_behind_is_contradicted():
+def test_the_bound_of_a_run_that_stays_behind_is_contradicted():
     r = other_norms.run(replace(run().setting, steps=20_000))
-    assert fan2025.published_rate(r).verdict == "holds"
+    assert fan2025.published_bound(r).verdict == "holds"
     walk = fan2025._walk(r)
     allowed = np.log(2.0 * r.problem.n) + float(r.run.log_loss[0])
     allowed += r.svm.margin * walk.idle + walk.curved
@@ -76,7 +76,7 @@ def test_the_published_rate_of_a_run_that_stays_behind_is_contradicted():
         margin = r.run.margin.copy()
         margin[-1] = r.svm.margin * r.norms[-1] - allowed - beyond
         other = replace(r, run=r.run.assign(margin=margin))
-        assert fan2025.published_rate(other).verdict == verdict
+        assert fan2025.published_bound(other).verdict == verdict
 
 
 @pytest.mark.parametrize(
