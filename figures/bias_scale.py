@@ -14,7 +14,7 @@ from figures.saved import saved
 from svmconv.plots.style import color, marker, styled
 
 PANELS = {
-    "angle_w": "angle of w to the classical SVM (rad)",
+    "angle_w": "angle to the classical SVM (rad)",
     "bias": "b / |w|",
     "margin": "margin / that of the classical SVM",
 }
@@ -33,7 +33,7 @@ def bias_scale(results: Path) -> Figure:
         for ax, name in zip(row, PANELS, strict=True):
             for number, by in enumerate(one.by.to_numpy()):
                 _line(ax, one[name].sel(by=by), number)
-            ax.set(xscale="log", title=f"{problem}: {PANELS[name]}")
+            ax.set(xscale="log", title=problem, ylabel=PANELS[name])
         row[0].set_yscale("symlog", linthresh=SMALL)
         row[0].set_ylim(bottom=0.0)
         row[1].axhline(float(one.free_bias), color="0.3", linestyle=":")

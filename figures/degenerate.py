@@ -12,6 +12,9 @@ from figures.saved import saved
 from svmconv.plots.curves import tick_powers_of_ten
 from svmconv.plots.style import color, marker, styled
 
+LATE = 6.0
+"""ln t from which the leading order is drawn."""
+
 
 @styled
 def degenerate(results: Path) -> Figure:
@@ -29,7 +32,10 @@ def degenerate(results: Path) -> Figure:
                 s, one.angle * factor, color=look, marker=marker(number), markersize=4,
                 markevery=(5 * number, 20),
             )  # fmt: skip
-            ax.plot(s, one.angle_forecast * factor, color="black", linestyle="--", linewidth=0.8)
+            ax.plot(
+                s, (one.angle_forecast * factor).where(one.log1p_t > LATE), color="black",
+                linestyle="--", linewidth=0.8,
+            )  # fmt: skip
         words = "0: zero dual" if delta == 0 else f"{delta:g}"
         handles.append(
             Line2D(

@@ -34,7 +34,8 @@ def hardness(results: Path) -> Figure:
     found = saved(results, "hardness")
     varied = [name for name in LABELS if (found.varied == name).any()]
     figure = Figure(figsize=(1.75 * len(varied) + 0.6, 8.4))
-    top, bottom = np.ravel(figure.subfigures(2, 1, height_ratios=(1.25, 1.0)))
+    halves = figure.add_gridspec(2, 1, height_ratios=(1.25, 1.0))
+    top, bottom = figure.add_subfigure(halves[0]), figure.add_subfigure(halves[1])
     panels = top.subplots(2, len(varied), sharex="col", sharey="row", squeeze=False)
     for name, (gap, miss) in zip(varied, panels.T, strict=True):
         one = found.isel(problem=np.flatnonzero(found.varied == name))

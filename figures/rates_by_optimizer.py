@@ -27,6 +27,8 @@ PANELS = {
 }  # fmt: skip
 SMALL = 1e-12
 """Gaps below this are not drawn: the certificate leaves as much."""
+LATEST = 60.0
+"""ln t up to which the flow is drawn: descent gets to 15."""
 
 
 @styled
@@ -37,17 +39,17 @@ def rates_by_optimizer(results: Path) -> Figure:
     grid = figure.subplots(found.sizes["problem"], len(PANELS), squeeze=False)
     for row, problem in zip(grid, found.problem.to_numpy(), strict=True):
         for place, (ax, (title, names)) in enumerate(zip(row, PANELS.items(), strict=True)):
-            for number, name in enumerate(names):
-                _curve(ax, found.sel(problem=problem, optimizer=name), number, by_time=place == 0)
+            each = {name: found.sel(problem=problem, optimizer=name) for name in names}
+            for number, one in enumerate(each.values()):
+                _curve(ax, one, number, by_time=place == 0)
             ax.set(xscale="log", yscale="log", title=title)
             if place == 0:
                 ax.set_xlim(left=np.log(2.0))
-                ax.set_ylim(top=2.0)
                 tick_powers_of_ten(ax, 1)
             ax.set_xlabel(
                 "rate x t (axis: logarithm of its logarithm)" if place == 0 else "steps t"
             )
-            ax.legend(handles=_handles(names, forecast=place < 2), loc="lower left")
+            ax.legend(handles=_handles(each, forecast=place < 2), loc="lower left")
         row[0].set_ylabel(f"{problem}\nrelative margin gap")
     return figure
 
@@ -56,20 +58,24 @@ def _curve(ax: Axes, one: xr.Dataset, number: int, *, by_time: bool) -> None:
     """Measured, marked now and then, and the forecast as dashes over it."""
     x = (one.log1p_t if by_time else one.step).to_numpy()
     gap, expected = one.margin_gap.to_numpy(), one.margin_gap_forecast.to_numpy()
-    shown = (gap > SMALL) & (x > (np.log(2.0) if by_time else 0.0))
+    shown = gap > SMALL
+    if by_time:
+        shown &= (x > np.log(2.0)) & (x < LATEST)
     ax.plot(
         x[shown], gap[shown], color=color(number), marker=marker(number), markersize=4,
         markevery=(4 * number, 16), linewidth=3.0, alpha=0.6,
     )  # fmt: skip
+    if by_time and number:
+        return  # as a function of rate x t the forecast is one
     late = shown & (expected > SMALL) & (expected < 1.0)
     ax.plot(x[late], expected[late], color="black", linestyle="--", linewidth=0.8)
 
 
-def _handles(names: tuple[str, ...], *, forecast: bool) -> list[Line2D]:
+def _handles(each: dict[str, xr.Dataset], *, forecast: bool) -> list[Line2D]:
     lines = [
         Line2D([], [], color=color(n), marker=marker(n), markersize=4, linewidth=3.0, alpha=0.6,
-               label=name)
-        for n, name in enumerate(names)
+               label=name if (one.margin_gap[1:] > SMALL).any() else f"{name}: 0 at once")
+        for n, (name, one) in enumerate(each.items())
     ]  # fmt: skip
     dashes = Line2D([], [], color="black", linestyle="--", linewidth=0.8, label="forecast")
     return [*lines, dashes] if forecast else lines
