@@ -13,7 +13,7 @@ from svmconv.results import save
 from tests import fakes
 
 ROOT = Path(__file__).parents[1]
-DRAWN = ROOT / "docs" / "figures"
+DRAWN, RESULTS = ROOT / "docs" / "figures", ROOT / "results"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_commands_are_told_from_places(file, expected):
     assert made_by(Path(file)).endswith(expected)
 
 
-@pytest.mark.skipif(not DRAWN.exists(), reason="pictures are not in the source archive")
+@pytest.mark.skipif(not RESULTS.exists(), reason="results are not in the source archive")
 def test_every_picture_that_is_kept_names_results_that_are_kept():
     kept = sorted(DRAWN.glob("*.json"))
     assert {path.stem for path in kept} == {path.stem for path in DRAWN.glob("*.png")}
@@ -69,7 +69,7 @@ def test_every_picture_that_is_kept_names_results_that_are_kept():
     assert {path.stem for path in kept} <= set(FIGURES)
     for path in kept:
         for name, one in json.loads(path.read_text())["results"].items():
-            data = (ROOT / "results" / name).read_bytes()
+            data = (RESULTS / name).read_bytes()
             assert hashlib.sha256(data).hexdigest() == one["sha256"], (path.name, name)
 
 

@@ -1,12 +1,16 @@
 """A sweep reduced over seeds: nothing lost, nothing that failed counted, and drawn."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from figures.synthetic_sweep import synthetic_sweep as figure
+from simulations import command
 from simulations import synthetic_sweep as study
 from svmconv.results import load, save
+from svmconv.sweep import Stopped
 from svmconv.sweep.grid import Grid
 
 SMALL = study.Config(
@@ -50,6 +54,17 @@ def test_a_run_that_failed_is_counted_but_not_averaged(found, folder):
     assert int(reduced.ok.sum()) == 5
     assert np.isfinite(reduced.margin_gap[:, :, -1]).any()
     assert "5 ok, 1 not" in study.told(reduced)
+
+
+def test_an_interrupted_sweep_says_what_is_kept(tmp_path, capsys, monkeypatch):
+    def stopped(*args, **kwargs):
+        raise Stopped("interrupted: 1 of 2 parts are kept")
+
+    monkeypatch.setattr(study, "sweep", stopped)
+    argv = ["--out", str(tmp_path)]
+    work = partial(study.run, folder=tmp_path)
+    assert command.main("synthetic_sweep", {"smoke": SMALL}, work, "Doc.", argv) == 130
+    assert "1 of 2 parts are kept" in capsys.readouterr().err
 
 
 def test_presets_are_of_the_sizes_they_promise():
