@@ -14,10 +14,10 @@ import xarray as xr
 from jaxtyping import Float64
 from matplotlib.figure import Figure
 
+from figures.saved import noted, read
 from svmconv import plots
 from svmconv.errors import DataError
 from svmconv.problem import Problem
-from svmconv.results import load
 from svmconv.svm.result import MaxMargin
 
 TITLES = {
@@ -41,7 +41,7 @@ def planes(name: str, results: Path) -> Figure:
 def gaps(name: str, results: Path) -> Figure:
     """Angle, margin gap and bias gap of every run against its loss."""
     preset, folders = _runs(results, name)
-    curves = {f.name: load(f / "curves.nc") for f in folders}
+    curves = {f.name: read(f / "curves.nc") for f in folders}
     return plots.training(curves, title=f"{TITLES[name]}, preset {preset}")
 
 
@@ -55,14 +55,14 @@ def _runs(results: Path, name: str) -> tuple[str, list[Path]]:
 
 
 def _panel(folder: Path, stage: str) -> plots.Panel:
-    log_loss = float(load(folder / "curves.nc").log_loss_left.sel(stage=stage))
-    with np.load(folder / f"{stage}.npz", allow_pickle=False) as kept:
+    log_loss = float(read(folder / "curves.nc").log_loss_left.sel(stage=stage))
+    with np.load(noted(folder / f"{stage}.npz"), allow_pickle=False) as kept:
         x, y, w, b = (kept[name].astype(np.float64) for name in ("x", "y", "w", "b"))
     problem = Problem(x, y, folder.name)
     svm = folder / f"{stage}.svm.npz"
     return plots.Panel(
         problem,
-        MaxMargin.load(svm) if svm.exists() else None,
+        MaxMargin.load(noted(svm)) if svm.exists() else None,
         _logits(problem, w, b),
         _retrained(folder, stage, problem),
         f"{folder.name}, {problem.n:,} rows\n{STAGES[stage]}, ln L = {log_loss:.4g}",
@@ -73,7 +73,7 @@ def _retrained(folder: Path, stage: str, problem: Problem) -> xr.DataArray | Non
     """Of the layer that simulations.frozen has trained from new weights, if it has."""
     if not (folder / "frozen.nc").exists():
         return None
-    found = load(folder / "frozen.nc")
+    found = read(folder / "frozen.nc")
     if stage not in found.stage:
         return None
     layer = found.sel(stage=stage)

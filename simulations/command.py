@@ -64,9 +64,9 @@ def main(
         check_writable(target)
         try:
             found = run(config)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:  # some know better what is kept
             words = "interrupted: nothing was written, the same command starts anew"
-            raise Interrupted(words) from None
+            raise Interrupted(str(error) or words) from None
         save(found, target, asdict(config))  # pyright: ignore[reportArgumentType]
         print(target)
         if summary is not None:

@@ -230,4 +230,4 @@ def test_figures_are_drawn_from_saved_results(tmp_path, capsys):
     np.savez(tmp_path / "plane" / "problem.npz", x=problem.x, y=problem.y)
     max_margin(problem, bias="free").save(tmp_path / "plane" / "svm.npz")
     assert command.main(str(tmp_path), str(tmp_path / "out")) == 0
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"convergence.png", "plane.png"}
+    assert {p.stem for p in (tmp_path / "out").iterdir()} == {"convergence", "plane"}

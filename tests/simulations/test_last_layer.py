@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, capsys):
 @pytest.mark.slow
 def test_the_figures_read_what_was_saved(results, tmp_path):
     assert figures.main(str(results), str(tmp_path)) == 0
-    assert {p.name for p in tmp_path.iterdir()} == {"convergence.png", "plane.png"}
+    assert {p.stem for p in tmp_path.iterdir()} == {"convergence", "plane"}
 
 
 @pytest.mark.parametrize("preset", last_layer.PRESETS.values(), ids=last_layer.PRESETS)
