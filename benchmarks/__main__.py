@@ -1,39 +1,59 @@
-"""python -m benchmarks [PART ...]: measure, and print every number beside its target."""
+"""python -m benchmarks [PART ...] [--json FILE]: measure, print every number beside its target."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
 from collections.abc import Iterator
 from importlib import import_module, metadata
+from pathlib import Path
+
+import jax
 
 from benchmarks import Line
+from svmconv.devices import use_cores
 
 PARTS = {
     "svm": "exact SVM",
     "flow": "gradient flow",
     "start": "starting",
     "training": "training a network",
+    "ceilings": "what this machine can do at best",
+    "many": "many runs at once",
 }
 
 
-def main(*chosen: str) -> int:
+def main(*words: str) -> int:
     """0 if every target was met, 1 if one was missed, 2 for a part that does not exist."""
+    chosen, out = list(words), None
+    if "--json" in chosen:
+        at = chosen.index("--json")
+        out = Path(next(iter(chosen[at + 1 :]), ""))
+        del chosen[at : at + 2]
+        if out.suffix != ".json" or not out.parent.is_dir():
+            print("--json needs the name of a new file that ends in .json", file=sys.stderr)
+            return 2
     unknown = set(chosen) - set(PARTS)
     if unknown:
         print(
             f"no part {', '.join(sorted(unknown))}: choose of {', '.join(PARTS)}", file=sys.stderr
         )
         return 2
+    use_cores()
     print(machine())
-    verdicts = []
+    table: dict[str, list[Line]] = {}
     for part in chosen or PARTS:
         print(f"\n{PARTS[part]}")
         lines: Iterator[Line] = import_module(f"benchmarks.{part}").lines()
         for line in lines:
             print(line, flush=True)
-            verdicts.append(line.met)
+            table.setdefault(part, []).append(line)
+    if out is not None:
+        found = {part: [line._asdict() for line in rows] for part, rows in table.items()}
+        out.write_text(json.dumps({"machine": machine(), **found}, indent=1) + "\n")
+    verdicts = [line.met for rows in table.values() for line in rows]
     short = {"missed": verdicts.count(False), "not measured": verdicts.count(None)}
     told = ", ".join(f"{count} {what}" for what, count in short.items() if count)
     print(f"\n{told or 'every target met'}")
@@ -44,8 +64,9 @@ def machine() -> str:
     """Cores, load before the start (a busy machine spoils timings), versions."""
     packages = ("numpy", "scipy", "cvxpy", "jax", "diffrax", "scikit-learn")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
+    kind = jax.devices()[0].device_kind
     return (
-        f"{os.cpu_count()} cores ({platform.machine()}), load {os.getloadavg()[0]:.1f}, "
+        f"{os.cpu_count()} cores ({platform.machine()}, {kind}), load {os.getloadavg()[0]:.1f}, "
         f"Python {platform.python_version()}, {versions}"
     )
 

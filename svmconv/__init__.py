@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from svmconv import measures as measures
     from svmconv import optimizers as optimizers
     from svmconv import results as results
+    from svmconv import sweep as sweep
     from svmconv import theory as theory
+    from svmconv.devices import use_cores as use_cores
     from svmconv.dynamics.descent import descend as descend
     from svmconv.dynamics.flow import gradient_flow as gradient_flow
     from svmconv.dynamics.recording import Interrupted as Interrupted
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = {"data", "measures", "optimizers", "results", "theory"}
+_MODULES = {"data", "measures", "optimizers", "results", "sweep", "theory"}
 _NAMES = {
     "CertificateError": "svmconv.errors",
     "DataError": "svmconv.errors",
@@ -50,6 +52,7 @@ _NAMES = {
     "gradient_flow": "svmconv.dynamics.flow",
     "last_layer": "svmconv.models.last_layer",
     "max_margin": "svmconv.svm.solve",
+    "use_cores": "svmconv.devices",
     "verify": "svmconv.theory.verify",
 }
 __all__ = sorted([*_MODULES, *_NAMES])  # pyright: ignore[reportUnsupportedDunderAll]

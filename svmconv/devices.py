@@ -19,12 +19,15 @@ def use_cores(count: int | None = None) -> None:
     """Let JAX see `count` CPU devices (one per core), so that runs divide among them.
 
     Call it before anything has computed with JAX, else DataError; the command line does. XLA_FLAGS
-    that set a number of devices are left alone.
+    that set a number of devices, or a width of vectors (the widest, here), are left alone.
     """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_cpu_prefer_vector_width" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_prefer_vector_width=512".strip()
+    if "xla_force_host_platform_device_count" in flags:
+        return
     import jax
 
-    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
-        return
     wanted = len(cores()) if count is None else count
     try:
         jax.config.update("jax_num_cpu_devices", wanted)

@@ -398,3 +398,68 @@ def test_colour_only_where_wanted(capsys, monkeypatch):
     assert colour.search(run(capsys, "verify")[1])
     monkeypatch.setenv("NO_COLOR", "1")
     assert not colour.search(run(capsys, "verify")[1])
+
+
+SWEEP = ("sweep", "--n", "20", "--d", "2", "--optimizer", "gd", "--steps", "1e2", "--seeds", "3")
+
+
+@pytest.fixture
+def _two_cores(monkeypatch):
+    """As many as the tests gave JAX."""
+    monkeypatch.setattr("svmconv.devices.cores", lambda: [0, 1])
+
+
+@pytest.mark.usefixtures("here", "_two_cores")
+def test_sweep_writes_one_file_and_counts_what_came_out(capsys):
+    status, out, err = run(capsys, *SWEEP, "--rate", ".1", "1", "--out", "a.nc")
+    assert status == 0, err
+    assert out == "a.nc: 6 runs\n  6 ok\n"
+    assert "6 runs, about" in err
+    before = Path("a.nc").read_bytes()
+    assert run(capsys, *SWEEP, "--rate", ".1", "1", "--out", "a.nc")[0] == 0
+    status, _, err = run(capsys, *SWEEP, "--out", "a.nc")
+    assert status == 2
+    assert "rate" in sentence(err)
+    assert Path("a.nc").read_bytes() == before
+
+
+@pytest.mark.usefixtures("here", "_two_cores")
+def test_sweep_follows_the_flow_too(capsys):
+    status, out, err = run(
+        capsys, "sweep", "--data", "moons", "--n", "20", "--flow", "--log-t", "10", "--out", "m.nc"
+    )
+    assert status == 0, err
+    assert out == "m.nc: 1 runs\n  1 not separable\n"
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--margn", ".1", "--out", "a.nc"], "did you mean '--margin'"),
+        (["--data", "half_space", "--flow", "--log-t", "1", "--out", "a.nc"], "'half_spaces'"),
+        (["--optimizer", "gdd", "--steps", "10", "--out", "a.nc"], "did you mean 'gd'"),
+        (["--flow", "--out", "a.nc"], "--flow and --log-t go together"),
+        (["--log-t", "1", "--out", "a.nc"], "--flow and --log-t go together"),
+        (["--out", "a.nc"], "give steps"),
+        (["--n", "--flow", "--log-t", "1", "--out", "a.nc"], "expected at least one argument"),
+        (["--optimizer", "gd", "--steps", "1", "--seeds", "1e12", "--out", "a.nc"], "give --yes"),
+        (["--flow", "--log-t", "1", "--out", "a.npz"], "must end in .nc"),
+        (["--flow", "--log-t", "1", "--out", "no/a.nc"], "is not a folder"),
+    ],
+)
+def test_sweeps_that_cannot_be(capsys, monkeypatch, words, message):
+    monkeypatch.setattr("svmconv.devices.cores", lambda: [0, 1])
+    status, out, err = run(capsys, "sweep", *words)
+    assert (status, out) == (2, "")
+    assert message in sentence(err)
+    assert not list(Path().glob("a.n*"))
+
+
+def test_grid_flags_are_the_fields_of_a_grid():
+    from dataclasses import fields
+
+    from svmconv.sweep import Grid
+
+    flags = {*arguments.SEVERAL, *arguments._SINGLE}
+    assert flags == {field.name for field in fields(Grid)}

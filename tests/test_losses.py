@@ -1,5 +1,6 @@
 """Losses by hand, against optax where it is exact, and where only the log domain is left."""
 
+from decimal import Decimal, localcontext
 from functools import partial
 
 import jax
@@ -13,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 import svmconv as sc
 from svmconv import losses
-from tests.tolerances import GRADIENT, ROUNDING
+from tests.tolerances import EPS, GRADIENT, ROUNDING
 
 LOSSES = ("logistic", "exponential")
 LN2, LN3 = np.log(2.0), np.log(3.0)
@@ -250,3 +251,28 @@ def test_the_loss_is_a_mean_over_rows(loss):
     np.testing.assert_allclose(
         losses.grad_loss(w, twice, loss), losses.grad_loss(w, rows, loss), rtol=1e-12
     )
+
+
+def test_exp_is_exact_to_two_units_of_the_last_place():
+    """Beside decimal arithmetic; 0 where e^x is subnormal, as XLA has it."""
+    x = np.concatenate([np.linspace(-708.0, 700.0, 999), np.linspace(-1, 1, 99), [-1e-300, 0.0]])
+    with jax.enable_x64(True):
+        found = np.asarray(losses._exp(jnp.asarray(x)))
+        assert not np.asarray(losses._exp(jnp.array([-709.0, -1e300, -np.inf]))).any()
+    with localcontext() as context:
+        context.prec = 40
+        exact = [Decimal(v).exp() for v in x]
+        worst = max(abs(Decimal(a) / b - 1) for a, b in zip(found, exact, strict=True))
+    assert worst <= 2 * EPS
+
+
+def test_log1p_over_its_argument_is_exact():
+    y = np.concatenate([np.logspace(-300, 0, 99), np.linspace(0.0, 1.0, 99)[1:]])
+    with jax.enable_x64(True):
+        found = np.asarray(losses._log1p_ratio(jnp.asarray(y)))
+        assert float(losses._log1p_ratio(jnp.zeros(1))[0]) == 1.0
+    with localcontext() as context:
+        context.prec = 400
+        exact = [(1 + Decimal(v)).ln() / Decimal(v) for v in y]
+        worst = max(abs(Decimal(a) / b - 1) for a, b in zip(found, exact, strict=True))
+    assert worst <= 2 * EPS

@@ -58,6 +58,7 @@ def svm_table(problem: Problem, svm: MaxMargin) -> Table:
 
 def catalogue() -> RenderableType:
     """Claims, data sets, models and optimisers, each name with a line about it."""
+    from svmconv.sweep.grid import OPTIMIZERS
     from svmconv.theory.verify import claims
 
     return Group(
@@ -65,6 +66,7 @@ def catalogue() -> RenderableType:
         *_section("data sets (sc.data)", _public("data", inspect.isfunction)),
         *_section("models (svmconv.models)", _public("models", _built)),
         *_section("optimisers (sc.optimizers)", _public("optimizers", _built)),
+        *_section("optimisers of svmconv sweep", {n: o.__name__ for n, o in OPTIMIZERS.items()}),
     )
 
 

@@ -79,21 +79,27 @@ class _Descents:
         bias: Bias,
         bias_scales: Sequence[float],
     ) -> None:
-        rows = [losses.rows_of(p, bias, c) for p, c in zip(problems, bias_scales, strict=True)]
         self.loss: Loss = loss
-        self.x = np.stack([np.asarray(r.x) for r in rows])
-        self.own = None if rows[0].own is None else np.stack([np.asarray(r.own) for r in rows])
+        each = zip(problems, bias_scales, strict=True)
+        self.x = np.stack([losses.host_rows(p, bias, c) for p, c in each])
+        self.own = None if problems[0].binary else np.stack([p.own for p in problems])
         self.rivals = 1 if self.own is None else self.own.shape[2] - 1
         self.sizes = np.linalg.norm(self.x, axis=2) * (1.0 if self.own is None else np.sqrt(2.0))
         self.method = _alike(optimizers)
         self.rates = np.array([optimizer.rate for optimizer in optimizers])
         k = () if problems[0].binary else (problems[0].n_classes,)
         self.w = np.zeros((len(problems), *k, self.x.shape[2]))
-        n = self.x.shape[1]
-        states = [first_state(jnp.asarray(self.w[0]), n, optimizer) for optimizer in optimizers]
-        self.state = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
+        self.state = self._first_states(optimizers)
         self.all_rows = self._placed(None)
         self._seen: tuple[Any, Any] | None = None
+
+    def _first_states(self, optimizers: Sequence[Optimizer]) -> Any:
+        w, n = jnp.asarray(self.w[0]), self.x.shape[1]
+        if isinstance(self.method, SGD):  # each has a seed of its own
+            states = [first_state(w, n, optimizer) for optimizer in optimizers]
+            return jax.tree.map(lambda *leaves: np.stack(leaves), *states)
+        one = first_state(w, n, self.method)
+        return jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], len(self.w), 0), one)
 
     def to(self, stops: Int[np.ndarray, " t"]) -> Ensemble:
         """Go on to the last stop and tell all of them."""
