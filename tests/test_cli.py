@@ -405,8 +405,9 @@ SWEEP = ("sweep", "--n", "20", "--d", "2", "--optimizer", "gd", "--steps", "1e2"
 
 @pytest.fixture
 def _two_cores(monkeypatch):
-    """As many as the tests gave JAX."""
+    """As many as the tests gave JAX; flags for other processes are undone afterwards."""
     monkeypatch.setattr("svmconv.devices.cores", lambda: [0, 1])
+    monkeypatch.setenv("XLA_FLAGS", "")
 
 
 @pytest.mark.usefixtures("here", "_two_cores")
@@ -432,7 +433,7 @@ def test_sweep_follows_the_flow_too(capsys):
     assert out == "m.nc: 1 runs\n  1 not separable\n"
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("here", "_two_cores")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -448,8 +449,7 @@ def test_sweep_follows_the_flow_too(capsys):
         (["--flow", "--log-t", "1", "--out", "no/a.nc"], "is not a folder"),
     ],
 )
-def test_sweeps_that_cannot_be(capsys, monkeypatch, words, message):
-    monkeypatch.setattr("svmconv.devices.cores", lambda: [0, 1])
+def test_sweeps_that_cannot_be(capsys, words, message):
     status, out, err = run(capsys, "sweep", *words)
     assert (status, out) == (2, "")
     assert message in sentence(err)

@@ -6,7 +6,6 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float64
 
-from svmconv.dynamics.recording import stacked
 from svmconv.errors import DataError
 from svmconv.geometry import angle, centre, direction_gap, length
 from svmconv.geometry import norm as norm_in
@@ -25,7 +24,7 @@ def gaps(trajectory: xr.Dataset, svm: MaxMargin) -> xr.Dataset:
     trajectory and SVM are of different problems or bias kinds.
     """
     _check(trajectory, svm)
-    found = gap_arrays(stacked(trajectory), trajectory.margin.values, svm)
+    found = gap_arrays(trajectory.w.values, trajectory.b.values, trajectory.margin.values, svm)
     bias = found.pop("bias_gap")
     found |= {
         "log_loss": trajectory.log_loss.values,
@@ -40,14 +39,18 @@ def gaps(trajectory: xr.Dataset, svm: MaxMargin) -> xr.Dataset:
 
 
 def gap_arrays(
-    weights: Float64[np.ndarray, "t *w"], margin: Float64[np.ndarray, " t"], svm: MaxMargin
+    given: Float64[np.ndarray, "t *w"],
+    b: Float64[np.ndarray, "t *b"],
+    margin: Float64[np.ndarray, " t"],
+    svm: MaxMargin,
 ) -> dict[str, np.ndarray]:
-    """The gaps of weights in the space of (w, b / sqrt c), without log_loss and floor."""
+    """The gaps of weights `given` with intercepts b, without log_loss and floor."""
     augmented = svm.bias == "augmented"
-    whole = centre(weights) if weights.ndim == 3 else weights
-    given = weights[..., :-1] if augmented else weights
-    w = whole[..., :-1] if augmented else whole
-    b = whole[..., -1] * np.sqrt(svm.bias_scale) if augmented else np.zeros(w.shape[:-1])
+    w = given
+    if given.ndim == 3:
+        w, b = centre(given), centre(b[..., None])[..., 0]
+    scaled = b[..., None] / np.sqrt(svm.bias_scale)
+    whole = np.concatenate([w, scaled], axis=-1) if augmented else w
     flat, flat_w = (v.reshape(len(v), -1) for v in (whole, w))
     target, target_w = svm.w_aug.ravel(), svm.w.ravel()
     norm, norm_w = length(flat), length(flat_w)

@@ -35,7 +35,7 @@ def stops(
     """The last step taken by each time of the axis; -1 where that is the one before, or none.
 
     So every recording is of a step that was taken, at most one step's length earlier than the axis
-    says, and a run that ends early has none after its end.
+    says; but the last step of a run stands at the first time after it, at most one point too late.
     """
     # The axis ends at elapsed(steps) through a logarithm and back: let rounding not lose that step.
     times = np.expm1(log1p_t) * (1.0 + 1e-12)

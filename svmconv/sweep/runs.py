@@ -60,7 +60,7 @@ NUMBERS = {
 """What is recorded over run; nan where it does not apply."""
 TIMES = {
     "step": "steps taken; -1 where no step was taken since the time before",
-    "log1p_time": "ln(1 + t) of that step, at most one step's length below log1p_t",
+    "log1p_time": "ln(1 + t) of that step: a step's length from log1p_t, more for a run's last",
 }
 WELL = "ok"
 
@@ -212,7 +212,7 @@ def measured(
     """Curves and numbers of a run (arrays without the run axis), beside what theory predicts."""
     geometry = _geometry(method)
     svm, limit = one.svms[geometry], one.limit
-    curves = gap_arrays(run.weights, run.margin, svm) | {"log_loss": run.log_loss}
+    curves = gap_arrays(*_split(run.weights, svm), run.margin, svm) | {"log_loss": run.log_loss}
     curves.setdefault("angle_w", curves["angle"])
     bias_gap = curves["bias_gap"]
     curves["bias_gap"] = bias_gap if bias_gap.ndim == 1 else np.linalg.norm(bias_gap, axis=1)
@@ -235,7 +235,7 @@ def measured(
     s = _log_tau(exact) if by_time else -run.log_loss - 2.0 * np.log(limit.gamma)
     expected = forecast_weights(s, limit) + out(run.weights, limit, s)
     with np.errstate(divide="ignore", invalid="ignore"):
-        gaps = gap_arrays(expected, forecast_margin(s, limit), svm)
+        gaps = gap_arrays(*_split(expected, svm), forecast_margin(s, limit), svm)
     curves["angle_forecast"] = gaps["angle"]
     curves["margin_gap_forecast"] = gaps["margin_gap"]
     numbers["scaled_gap"] = float(curves["norm"][-1]) * limit.gamma - float(run.margin[-1])
@@ -245,6 +245,15 @@ def measured(
         numbers["loss_constant"] = float(np.exp(run.log_loss[-1] + s[-1]))
         numbers["loss_constant_limit"] = limit.gamma**-2
     return curves, numbers
+
+
+def _split(
+    weights: Float64[np.ndarray, "t *w"], svm: MaxMargin
+) -> tuple[Float64[np.ndarray, "t *v"], Float64[np.ndarray, "t *b"]]:
+    """w and b of weights in the space of (w, b / sqrt c)."""
+    if svm.bias == "augmented":
+        return weights[..., :-1], weights[..., -1] * np.sqrt(svm.bias_scale)
+    return weights, np.zeros(weights.shape[:-1])
 
 
 def _geometry(method: Optimizer | None) -> Geometry:

@@ -201,7 +201,8 @@ def test_every_device_takes_work_and_results_come_in_order():
         devices.share_out(lambda item: 1 // item, [1, 0, 2])
 
 
-def test_devices_are_chosen_before_jax_starts():
+def test_devices_are_chosen_before_jax_starts(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")  # undone afterwards: other processes would inherit them
     with pytest.raises(sc.DataError, match="already started"):
         devices.use_cores(5)
     devices.use_cores(2)  # as it is
