@@ -26,7 +26,7 @@ def interrupt(monkeypatch, module, name, calls):
 
 @pytest.mark.parametrize(
     ("problem", "bias"),
-    [(small(), "none"), (small(d=3), "augmented")],
+    [(small(), "none"), pytest.param(small(d=3), "augmented", marks=pytest.mark.slow)],
     ids=["none", "augmented"],
 )
 @pytest.mark.parametrize("calls", [1, 4])

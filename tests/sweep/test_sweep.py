@@ -92,6 +92,7 @@ def test_rows_are_what_the_single_calls_give(undisturbed):
             np.testing.assert_allclose(run.angle_forecast[last], expected.angle[-1], rtol=1e-9)
 
 
+@pytest.mark.slow  # a compilation; tests/dynamics/test_many.py compares flows by default
 def test_flows_are_what_the_single_calls_give(tmp_path):
     grid = Grid(data="planted", n=30, d=3, n_support=3, spanning=True, log_t=100.0, seeds=3)
     with sweep(grid, tmp_path / "flow.nc") as found:
@@ -121,9 +122,7 @@ def test_the_file_says_what_it_is(undisturbed):
 def test_hopeless_runs_are_labelled_and_the_others_go_on(tmp_path):
     grid = Grid(
         data=("moons", "planted", "half_spaces"), n=30, d=(2, 6), n_support=4, margin=0.01, seeds=2,
-        steps=50,
-        optimizer=("gd", "sign-descent"), rate=(0.1, 1e5), bias=("none", "augmented"),
-        loss="exponential",
+        steps=50, optimizer=("gd", "sign-descent"), rate=(0.1, 1e5), loss="exponential",
     )  # fmt: skip
     with sweep(grid, tmp_path / "hopeless.nc") as lazy:
         found = lazy.load()
@@ -134,7 +133,7 @@ def test_hopeless_runs_are_labelled_and_the_others_go_on(tmp_path):
     assert not (found.reason.values != "")[~bad].any()
     assert np.isnan(found.angle.values[bad]).all()
     assert np.isfinite(found.final_angle.values[~bad]).all()
-    assert set(status[found.data.values == "moons"]) <= {"not separable", "unusable"}
+    assert set(status[found.data.values == "moons"]) == {"not separable"}
     rates = found.rate.values[status == "diverged"]
     assert set(rates) == {1e5}
 
