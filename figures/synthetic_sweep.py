@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Bool, Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -47,7 +46,7 @@ def _curve(ax: Axes, one: xr.Dataset, number: int) -> None:
     """Median, the range of nine seeds in ten, and the median of the forecasts."""
     t = np.expm1(one.log1p_t.to_numpy())
     low, median, high = (one.margin_gap.sel(quantile=q).to_numpy() for q in (0.05, 0.5, 0.95))
-    shown = recorded(median)
+    shown = np.isfinite(median)
     look = color(number)
     ax.fill_between(t[shown], low[shown], high[shown], color=look, alpha=0.2, linewidth=0)
     ax.plot(
@@ -57,14 +56,6 @@ def _curve(ax: Axes, one: xr.Dataset, number: int) -> None:
     expected = one.margin_gap_forecast.sel(quantile=0.5).to_numpy()
     late = shown & (expected > 0.0) & (expected < 1.0)
     ax.plot(t[late], expected[late], color="black", linestyle="--", linewidth=0.8)
-
-
-def recorded(column: Float64[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
-    """Where there is a number; a run that ends before the axis does has its end after its time."""
-    shown = np.isfinite(column)
-    last = np.flatnonzero(shown)[-1:]
-    shown[last[last < len(column) - 1]] = False
-    return shown
 
 
 def _handles(rates: list[float], found: xr.Dataset) -> list[Line2D | Patch]:

@@ -100,8 +100,8 @@ def _one(problem: Problem, method: Optimizer | None, config: Config) -> xr.Datas
         other = other_norms.run(
             other_norms.Setting(lambda: problem, method, steps, method.geometry)
         )
-        run, gap = other.run, other.shortfall[1:] / (other.svm.margin * other.norms[1:])
-        return _curves(run, gap, np.full(len(gap), np.nan))
+        gap = other_norms.curves(other).margin_gap.to_numpy()[1:]
+        return _curves(other.run, gap, np.full(len(gap), np.nan))
     if method is None:
         c = compare(Setting(lambda: problem, Flow(config.log_t)))
         return _curves(c.run, c.gaps.margin_gap.values[1:], c.forecast_gaps.margin_gap.values[1:])

@@ -45,14 +45,12 @@ def at_hand() -> list[Any]:
     return jax.local_devices()
 
 
-def sharded(
-    function: Callable[..., Any], axes: tuple[bool, ...], runs: int, group: int
-) -> Callable[..., Any]:
-    """`function` of arrays whose leading axis is `runs` long, a group of runs at a time.
+def sharded(function: Callable[..., Any], runs: int, group: int) -> Callable[..., Any]:
+    """`function` of arrays (trees of them) over `runs` runs, which sees a group of runs at a time.
 
-    `axes` says which arguments (trees of arrays) have that axis; all results do. Every device takes
-    its share of the groups. A group is the same program on any number of devices, so that results
-    do not depend on it, not even in the last bit; `group` must divide `runs`.
+    Every device takes its share of the groups. A group is the same program on any number of
+    devices, so that results do not depend on it, not even in the last bit; `group` must divide
+    `runs`.
     """
     import jax
     import numpy as np
@@ -61,24 +59,15 @@ def sharded(
     devices = at_hand()
     groups = runs // group
     used = max(k for k in range(1, len(devices) + 1) if groups % k == 0)
-    over = PartitionSpec("run")
 
     def share(*arguments: Any) -> Any:
-        batched = tuple(a for a, has in zip(arguments, axes, strict=True) if has)
-        split = jax.tree.map(lambda v: v.reshape(len(v) // group, group, *v.shape[1:]), batched)
-
-        def one(mapped: tuple[Any, ...]) -> Any:
-            given = iter(mapped)
-            return function(
-                *(next(given) if has else a for a, has in zip(arguments, axes, strict=True))
-            )
-
-        found = jax.lax.map(one, split)
+        split = jax.tree.map(lambda v: v.reshape(len(v) // group, group, *v.shape[1:]), arguments)
+        found = jax.lax.map(lambda some: function(*some), split)
         return jax.tree.map(lambda v: v.reshape(v.shape[0] * group, *v.shape[2:]), found)
 
-    specs = tuple(over if has else PartitionSpec() for has in axes)
+    over = PartitionSpec("run")
     mesh = Mesh(np.array(devices[:used]), ("run",))
-    return jax.shard_map(share, mesh=mesh, in_specs=specs, out_specs=over, check_vma=False)
+    return jax.shard_map(share, mesh=mesh, in_specs=over, out_specs=over, check_vma=False)
 
 
 def share_out(work: Callable[[T], R], items: Sequence[T]) -> list[R]:

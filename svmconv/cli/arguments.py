@@ -6,14 +6,14 @@ argparse and not tyro, because building tyro's parser alone takes longer than --
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from svmconv import __version__
 from svmconv.cli.commands import Audit, Command, List, Solve, Sweep, Verify
+from svmconv.hints import nearest
 
 # Written out, since importing them from svmconv.problem would load numpy; a test compares them.
 BIASES = ("none", "augmented", "free")
@@ -52,7 +52,7 @@ def parse(argv: Sequence[str]) -> Command:
     parser, commands = _parsers()
     name = next((word for word in argv if not word.startswith("-")), None)
     if name is not None and name not in commands:
-        raise UsageError(f"unknown command {name!r}: {_nearest(name, commands)}")
+        raise UsageError(f"unknown command {name!r}: {nearest(name, commands)}")
     _check_options(argv, (commands[name] if name else parser).options)
     found = vars(parser.parse_args(argv))
     if found["command"] == "sweep":
@@ -132,12 +132,10 @@ def _audit(parser: argparse.ArgumentParser) -> None:
 
 
 def _sweep(parser: argparse.ArgumentParser) -> None:
-    for name, (kind, text) in SEVERAL.items():
+    for name, (kind, text) in {**SEVERAL, **_SINGLE}.items():
+        count = "+" if name in SEVERAL else None
         flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, nargs="+", type=kind, metavar="V", help=text, dest=name)
-    for name, (kind, text) in _SINGLE.items():
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, type=kind, metavar="V", help=text, dest=name)
+        parser.add_argument(flag, nargs=count, type=kind, metavar="V", help=text, dest=name)
     parser.add_argument("--flow", action="store_true", help="gradient flow, to ln t = --log-t")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE.nc", help="the result; continued if begun"
@@ -161,7 +159,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
 
     def chosen(word: str) -> str:
         if word not in choices:
-            raise argparse.ArgumentTypeError(f"unknown value {word!r}: {_nearest(word, choices)}")
+            raise argparse.ArgumentTypeError(f"unknown value {word!r}: {nearest(word, choices)}")
         return word
 
     return chosen
@@ -219,10 +217,4 @@ def _check_options(argv: Sequence[str], known: list[str]) -> None:
             return
         option = word.partition("=")[0]
         if re.match("--?[a-zA-Z]", option) and option not in known:
-            raise UsageError(f"unknown option {option!r}: {_nearest(option, known)}")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
+            raise UsageError(f"unknown option {option!r}: {nearest(option, known)}")

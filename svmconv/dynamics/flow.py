@@ -147,9 +147,7 @@ def scaled_clock(log1p_t: Float64[np.ndarray, " t"], scale: float) -> Float64[np
     """ln(1 + scale^2 t): dividing rows by `scale` slows the flow by scale^2."""
     if scale == 1.0:
         return log1p_t
-    with np.errstate(divide="ignore"):
-        log_t = log1p_t + np.log(-np.expm1(-log1p_t))
-    return np.logaddexp(0.0, log_t + 2.0 * np.log(scale))
+    return np.logaddexp(0.0, recording.log_time(log1p_t) + 2.0 * np.log(scale))
 
 
 def _field(s: Any, v: Any, args: Any) -> Any:

@@ -53,8 +53,8 @@ def descents(
 ) -> Ensemble:
     """Full-batch (or SGD's) descents from zero, recorded at the steps `stops`, rising from 0.
 
-    Problems are of one shape (n, d, K); optimizers differ in rate and seed only. Pad to a common
-    width (`padded`) for results that are alike to the last bit whatever runs are together.
+    Problems are of one shape (n, d, K); optimizers differ in rate and seed only. Results are alike
+    to the last bit where as many runs are together: pad to a common number.
     """
     with jax.enable_x64(True):
         return _Descents(problems, optimizers, loss, bias, bias_scales).to(stops)
@@ -143,7 +143,7 @@ class _Descents:
 
     def _advanced(self, step: int, count: int, rows: tuple[Any, Any]) -> tuple[Any, Any, Any]:
         group = group_of(len(self.w), rows[0][0].nbytes)
-        span = jnp.asarray([step, step + count])
+        span = np.tile([step, step + count], (len(self.w), 1))
         with finishing():
             return jax.tree.map(
                 np.asarray,
@@ -176,7 +176,7 @@ def _advance(
     w: Any, state: Any, rows: Any, rates: Any, span: Any,
     method: Optimizer, count: float, loss: Loss, group: int,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
-    """Weights, states and the lengths of the runs' paths from step span[0] to span[1]."""
+    """Weights, states and lengths of the paths; all runs go from step span[0] to span[1]."""
 
     def one(w: Any, state: Any, rows: Any, rate: Any, step: Any) -> tuple[Any, Any, Any]:
         whole = losses.Rows(rows[0].T, rows[1], count)
@@ -191,10 +191,9 @@ def _advance(
             w, state, moved = jax.vmap(one, in_axes=(0, 0, 0, 0, None))(w, state, rows, rates, step)
             return w, state, path + moved
 
-        return jax.lax.fori_loop(span[0], span[1], body, (w, state, jnp.zeros(len(w))))
+        return jax.lax.fori_loop(span[0, 0], span[0, 1], body, (w, state, jnp.zeros(len(w))))
 
-    over = sharded(steps, (True, True, True, True, False), len(w), group)
-    return over(w, state, rows, rates, span)
+    return sharded(steps, len(w), group)(w, state, rows, rates, span)
 
 
 @eqx.filter_jit
@@ -203,7 +202,7 @@ def _observe(w: Any, rows: Any, loss: Loss, group: int) -> tuple[Any, Any]:
         margins = losses.pair_margins(w, losses.Rows(rows[0].T, rows[1]))
         return margins.min(axis=1), losses.log_loss(margins, loss)
 
-    return sharded(jax.vmap(one), (True, True), len(w), group)(w, rows)
+    return sharded(jax.vmap(one), len(w), group)(w, rows)
 
 
 def _alike(optimizers: Sequence[Optimizer]) -> Optimizer:

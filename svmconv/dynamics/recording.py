@@ -39,6 +39,12 @@ def log_spaced_steps(end: int) -> Int[np.ndarray, " points"]:
     return np.unique(np.geomspace(1, end, POINTS).round().astype(np.int64))
 
 
+def log_time(log1p_t: Float64[np.ndarray, " t"]) -> Float64[np.ndarray, " t"]:
+    """ln t of every ln(1 + t); -inf at the start."""
+    with np.errstate(divide="ignore"):
+        return log1p_t + np.log(-np.expm1(-log1p_t))
+
+
 def check_bias(bias: Bias) -> None:
     """DataError for a bias no descent reaches."""
     check_choice("bias", bias, ("none", "augmented", "free"))
@@ -143,10 +149,7 @@ class Recorder:
             np.concatenate([getattr(record, name) for record in self.records])
             for name in ("log1p_t", "weights", "margin", "log_loss")
         )
-        augmented = self.attrs["bias"] == "augmented"
-        w = weights[..., :-1] if augmented else weights
-        c = self.attrs["bias_scale"]
-        b = weights[..., -1] * np.sqrt(c) if augmented else np.zeros(w.shape[:-1])
+        w, b = split(weights, self.attrs["bias"], self.attrs["bias_scale"])
         outer = ("log1p_t",) if self.problem.binary else ("log1p_t", "class")
         last = self.records[-1]
         variables: dict[str, Any] = {
@@ -165,6 +168,15 @@ class Recorder:
         if last.step is not None:
             coords["step"] = ("log1p_t", np.array([record.step for record in self.records]))
         return xr.Dataset(variables, coords, self.attrs)
+
+
+def split(
+    weights: Float64[np.ndarray, "*t u"], bias: str, bias_scale: float
+) -> tuple[Float64[np.ndarray, "*t d"], Float64[np.ndarray, "*t"]]:
+    """w and b of weights in the space of (w, b / sqrt c); b is 0 for other bias kinds."""
+    if bias == "augmented":
+        return weights[..., :-1], weights[..., -1] * np.sqrt(bias_scale)
+    return weights, np.zeros(weights.shape[:-1])
 
 
 def stacked(trajectory: xr.Dataset) -> Float64[np.ndarray, "t *w"]:

@@ -35,7 +35,7 @@ def stops(
     """The last step taken by each time of the axis; -1 where that is the one before, or none.
 
     So every recording is of a step that was taken, at most one step's length earlier than the axis
-    says; but the last step of a run stands at the first time after it, at most one point too late.
+    says. Times after the end of the run have none.
     """
     # The axis ends at elapsed(steps) through a logarithm and back: let rounding not lose that step.
     times = np.expm1(log1p_t) * (1.0 + 1e-12)
@@ -45,5 +45,5 @@ def stops(
     else:
         counts = range(1, steps + 1)
         last = np.array([bisect.bisect_right(counts, t, key=method.elapsed) for t in times])
-    fresh = np.diff(last, prepend=0) > 0
+    fresh = (np.diff(last, prepend=0) > 0) & (times <= method.elapsed(steps) * (1.0 + 1e-11))
     return np.where(fresh, last, -1).astype(np.int64)

@@ -5,10 +5,9 @@ Nothing is listed until it is asked for, so that a grid of 10^12 runs can be cou
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import product
@@ -16,6 +15,7 @@ from typing import Any, cast, get_args
 
 from svmconv import data, optimizers
 from svmconv.errors import DataError
+from svmconv.hints import nearest
 from svmconv.optimizers import Optimizer
 from svmconv.problem import Loss, Problem, check_choice, check_counts, check_real
 from svmconv.results import run_id
@@ -252,10 +252,7 @@ def _parameters(kind: Callable[..., Any]) -> dict[str, Any]:
     return {name: p.default for name, p in inspect.signature(kind).parameters.items()}
 
 
-def _check_names(what: str, names: Sequence[str], known: Iterable[str]) -> None:
-    known = list(known)
+def _check_names(what: str, names: Sequence[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
-            raise DataError(f"unknown {what} {name!r}: {hint}")
+            raise DataError(f"unknown {what} {name!r}: {nearest(name.lower(), known)}")

@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64
 
 from svmconv.dynamics.many_descents import descents
 from svmconv.dynamics.many_flows import flows
-from svmconv.dynamics.recording import Ensemble
+from svmconv.dynamics.recording import Ensemble, log_time, split
 from svmconv.errors import CertificateError, DataError, NotSeparableError, SvmconvError
 from svmconv.measures.gaps import gap_arrays
 from svmconv.optimizers import SGD, Adam, Optimizer
@@ -49,7 +49,8 @@ NUMBERS = {
     "min_entropy": "H_inf of them, nats",
     "spanning": "1 if the support vectors span the rows, so that forecasts measure nothing",
     "degenerate": "1 if a row touches the margin with zero dual: forecasts are nan then",
-    "final_angle": "angle at the end of the run",
+    "final_log1p_time": "ln(1 + t) at the end of the run, which may lie between two of log1p_t",
+    "final_angle": "angle there",
     "final_margin_gap": "margin_gap there",
     "final_log_loss": "log_loss there",
     "scaled_gap": "|w| gamma - margin at the end of the run",
@@ -60,7 +61,7 @@ NUMBERS = {
 """What is recorded over run; nan where it does not apply."""
 TIMES = {
     "step": "steps taken; -1 where no step was taken since the time before",
-    "log1p_time": "ln(1 + t) of that step: a step's length from log1p_t, more for a run's last",
+    "log1p_time": "ln(1 + t) of that step: at most a step's length before log1p_t",
 }
 WELL = "ok"
 
@@ -153,10 +154,11 @@ def _compare(
     else:
         stops = clock.stops(method, grid.steps or 1, times)
         kept = np.flatnonzero(stops > 0)
-        exact = np.log1p([method.elapsed(int(k)) for k in stops[kept]])
-        runs = _descents(grid, method, solved, stops[kept], width)
+        seen = np.union1d(stops[kept], [grid.steps or 1])  # the end need not be on the axis
+        exact = np.log1p([method.elapsed(int(k)) for k in seen])
+        runs = _descents(grid, method, solved, seen, width)
         view["step"][rows] = stops
-        view["log1p_time"][np.ix_(rows, kept)] = exact
+        view["log1p_time"][np.ix_(rows, kept)] = exact[: len(kept)]
     for row, one, *run in zip(rows, solved, *runs, strict=True):
         finite = np.isfinite(run[2])
         if not finite.all():
@@ -170,7 +172,7 @@ def _compare(
             continue
         curves, numbers = measured(one, method, Ensemble(*run), exact)
         for name, value in curves.items():
-            view[name][row, kept] = value
+            view[name][row, kept] = value[: len(kept)]
         for name, value in numbers.items():
             view[name][row] = value
 
@@ -212,7 +214,8 @@ def measured(
     """Curves and numbers of a run (arrays without the run axis), beside what theory predicts."""
     geometry = _geometry(method)
     svm, limit = one.svms[geometry], one.limit
-    curves = gap_arrays(*_split(run.weights, svm), run.margin, svm) | {"log_loss": run.log_loss}
+    w_and_b = split(run.weights, svm.bias, svm.bias_scale)
+    curves = gap_arrays(*w_and_b, run.margin, svm) | {"log_loss": run.log_loss}
     curves.setdefault("angle_w", curves["angle"])
     bias_gap = curves["bias_gap"]
     curves["bias_gap"] = bias_gap if bias_gap.ndim == 1 else np.linalg.norm(bias_gap, axis=1)
@@ -221,6 +224,7 @@ def measured(
         "relative_gap": svm.certificate.relative_gap,
         "floor": svm.certificate.angle_bound,
         "support": len(svm.support),
+        "final_log1p_time": float(exact[-1]),
         **{
             f"final_{name}": float(curves[name][-1]) for name in ("angle", "margin_gap", "log_loss")
         },
@@ -232,10 +236,11 @@ def measured(
     if isinstance(method, Adam) or limit.degenerate:
         return curves, numbers
     by_time = method is None or not method.on_log_loss
-    s = _log_tau(exact) if by_time else -run.log_loss - 2.0 * np.log(limit.gamma)
+    s = log_time(exact) if by_time else -run.log_loss - 2.0 * np.log(limit.gamma)
     expected = forecast_weights(s, limit) + out(run.weights, limit, s)
+    w_and_b = split(expected, svm.bias, svm.bias_scale)
     with np.errstate(divide="ignore", invalid="ignore"):
-        gaps = gap_arrays(*_split(expected, svm), forecast_margin(s, limit), svm)
+        gaps = gap_arrays(*w_and_b, forecast_margin(s, limit), svm)
     curves["angle_forecast"] = gaps["angle"]
     curves["margin_gap_forecast"] = gaps["margin_gap"]
     numbers["scaled_gap"] = float(curves["norm"][-1]) * limit.gamma - float(run.margin[-1])
@@ -247,21 +252,8 @@ def measured(
     return curves, numbers
 
 
-def _split(
-    weights: Float64[np.ndarray, "t *w"], svm: MaxMargin
-) -> tuple[Float64[np.ndarray, "t *v"], Float64[np.ndarray, "t *b"]]:
-    """w and b of weights in the space of (w, b / sqrt c)."""
-    if svm.bias == "augmented":
-        return weights[..., :-1], weights[..., -1] * np.sqrt(svm.bias_scale)
-    return weights, np.zeros(weights.shape[:-1])
-
-
 def _geometry(method: Optimizer | None) -> Geometry:
     return "l2" if method is None else method.geometry
-
-
-def _log_tau(log1p_t: Float64[np.ndarray, " t"]) -> Float64[np.ndarray, " t"]:
-    return log1p_t + np.log(-np.expm1(-log1p_t))
 
 
 def describe(choice: Choice, method: Optimizer | None, grid: Grid) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from svmconv.sweep.runs import CURVES, NUMBERS, TIMES, describe
 
 _PLAN = "plan.json"
 _WORDS = ("id", "data", "optimizer", "bias", "loss", "status", "reason")
+_LONG_NAMES = {**CURVES, **NUMBERS, **TIMES}
 _WHOLE = -1
 """An integer coordinate that does not apply."""
 
@@ -38,6 +39,8 @@ class Store:
     def __init__(self, grid: Grid, out: Path) -> None:
         self.grid, self.out = grid, out
         self.folder = out.with_name(f"{out.name}.parts")
+        self._stamp = stamp(grid.config())
+        self._origin = json.loads(self._stamp["provenance"])
 
     def complete(self) -> bool:
         """Whether the file is there already. DataError if it is of another sweep or version."""
@@ -45,8 +48,7 @@ class Store:
             return False
         with open_lazily(self.out) as found:
             theirs = json.loads(found.attrs["provenance"])
-        ours = json.loads(stamp(self.grid.config())["provenance"])
-        _check_same(self.out, theirs, ours, "choose another --out or move it away")
+        _check_same(self.out, theirs, self._origin, "choose another --out or move it away")
         return True
 
     @contextmanager
@@ -85,16 +87,19 @@ class Store:
             times = clock.axis(self.grid)
             file.dimensions = {"run": self.grid.size, "log1p_t": len(times)}
             file.create_variable("log1p_t", ("log1p_t",), data=times)
+            described = coordinates(self.grid)
             for part in plan.parts(self.grid):
-                self._copy(part, file)
-            coordinates = [name for name in file.variables if name not in {*CURVES, *NUMBERS}]
+                self._copy(part, file, described)
+            named = {"status", "reason", *described}
             file.attrs.update(
-                stamp(self.grid.config()),
-                coordinates=" ".join(n for n in coordinates if n not in {"log1p_t", *TIMES}),
+                self._stamp,
+                coordinates=" ".join(name for name in file.variables if name in named),
             )
         shutil.rmtree(self.folder)
 
-    def _copy(self, part: Part, file: h5netcdf.File) -> None:
+    def _copy(
+        self, part: Part, file: h5netcdf.File, labels: Mapping[str, tuple[type, Any]]
+    ) -> None:
         """One part into its place."""
         columns = self._load(part)
         grid = self.grid
@@ -105,7 +110,7 @@ class Store:
         ]
         if columns["status"].shape != (len(described),):
             raise DataError(self._damaged(part))
-        for name, (kind, fill) in coordinates(grid).items():
+        for name, (kind, fill) in labels.items():
             values = [one.get(name, fill) for one in described]
             columns[name] = np.array(values, dtype=object if kind is str else kind)
         for name, column in columns.items():
@@ -113,12 +118,10 @@ class Store:
                 continue
             if name not in file.variables:
                 dims = ("run", "log1p_t")[: column.ndim]
-                word = name in _WORDS
-                kind = h5py.string_dtype() if word else column.dtype
+                kind = h5py.string_dtype() if name in _WORDS else column.dtype
                 variable = file.create_variable(name, dims, dtype=kind)
-                text = {**CURVES, **NUMBERS, **TIMES}.get(name)
-                if text:
-                    variable.attrs["long_name"] = text
+                if name in _LONG_NAMES:
+                    variable.attrs["long_name"] = _LONG_NAMES[name]
             if name in _WORDS:
                 column = column.astype(object)
             file.variables[name][part.runs(grid)] = column
@@ -138,22 +141,17 @@ class Store:
 
     def _check_plan(self) -> None:
         """What is in the folder must be of this sweep and these versions."""
-        ours = json.loads(stamp(self.grid.config())["provenance"])
         path = self.folder / _PLAN
         if not path.exists():
             with write_aside(path) as aside:
-                aside.write(json.dumps(ours, indent=1).encode())
+                aside.write(json.dumps(self._origin, indent=1).encode())
             return
         try:
             theirs = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             raise DataError(f"{path} is damaged: remove {self.folder} to start anew") from None
-        _check_same(
-            self.folder,
-            theirs,
-            ours,
-            "go on with what it was begun with, or remove it to start anew",
-        )
+        advice = "go on with what it was begun with, or remove it to start anew"
+        _check_same(self.folder, theirs, self._origin, advice)
 
     def _check_space(self, needed: int) -> None:
         free = shutil.disk_usage(self.out.parent).free

@@ -12,16 +12,14 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float64
 
-from svmconv.dynamics.recording import stacked
+from svmconv.dynamics.recording import log_time, split, stacked
 from svmconv.errors import DataError
 from svmconv.theory.constants import Constants
 
 
 def log_tau(trajectory: xr.Dataset) -> Float64[np.ndarray, " t"]:
     """ln(rate x t) of each recording, from log1p_t = ln(1 + rate x t); -inf at the start."""
-    s = trajectory.log1p_t.values
-    with np.errstate(divide="ignore"):
-        return s + np.log(-np.expm1(-s))
+    return log_time(trajectory.log1p_t.values)
 
 
 def forecast(
@@ -45,12 +43,10 @@ def forecast(
         )
     s = log_tau(trajectory) if clock is None else clock
     weights = forecast_weights(s, constants) + out(stacked(trajectory), constants, s)
-    augmented = trajectory.attrs["bias"] == "augmented"
-    w = weights[..., :-1] if augmented else weights
-    b = weights[..., -1] * np.sqrt(trajectory.attrs["bias_scale"])
+    w, b = split(weights, trajectory.attrs["bias"], trajectory.attrs["bias_scale"])
     found = trajectory.copy()
     found["w"] = (trajectory.w.dims, w)
-    found["b"] = (trajectory.b.dims, b if augmented else np.zeros_like(trajectory.b.values))
+    found["b"] = (trajectory.b.dims, b)
     found["margin"] = ("log1p_t", forecast_margin(s, constants))
     found["log_loss"] = ("log1p_t", forecast_log_loss(s, constants))
     found["norm"] = ("log1p_t", np.linalg.norm(weights.reshape(len(weights), -1), axis=1))

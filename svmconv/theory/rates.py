@@ -92,7 +92,7 @@ def unstable(hypothesis: str, c: Comparison, rate: float) -> Control:
 
 def stability(c: Comparison) -> float:
     """lambda_max(gamma^2 M, orthogonal to u): methods on ln L with larger steps never settle."""
-    return float(np.linalg.norm(curvature(c), 2))
+    return c.constants.gamma**2 * c.constants.lambda_max
 
 
 def curvature(c: Comparison) -> Float64[np.ndarray, "size size"]:

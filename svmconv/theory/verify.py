@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from svmconv.errors import DataError
+from svmconv.hints import nearest
 from svmconv.problem import check_counts
 from svmconv.processes import in_processes
 from svmconv.theory.claim import CaseVerdict, Claim, Verdict
@@ -84,8 +84,7 @@ def select(ids: Iterable[str] | None) -> list[Claim]:
     wanted = list(dict.fromkeys(ids))
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else "`svmconv list` names them all"
+            hint = nearest(name.lower(), known, otherwise="`svmconv list` names them all")
             raise DataError(f"unknown claim {name!r}: {hint}")
     return [known[name] for name in wanted]
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from figures.synthetic_sweep import recorded
 from figures.synthetic_sweep import synthetic_sweep as figure
 from simulations import command
 from simulations import synthetic_sweep as study
@@ -77,8 +76,8 @@ def test_the_figure_draws_the_result(found, tmp_path):
     save(found, tmp_path / "synthetic_sweep-smoke.nc")
     (ax,) = figure(tmp_path).axes
     median = found.margin_gap.sel(quantile=0.5).isel(group=0)
-    kept = recorded(median.values)
-    assert 0 < np.isfinite(median.values).sum() - kept.sum() <= 1
+    kept = np.isfinite(median.values)
+    assert kept.any()
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), median.values[kept])
 
 

@@ -129,13 +129,16 @@ def test_recordings_are_the_last_steps_before_the_times_of_the_axis(method):
     fresh = found >= 0
     np.testing.assert_array_equal(found[fresh], last[fresh])
     assert (np.diff(found[fresh]) > 0).all()
-    assert set(found[fresh]) == set(last) - {0}
+    before_the_end = np.expm1(times) <= elapsed[-1]
+    assert set(found[fresh]) == set(last[before_the_end]) - {0}
+    assert not before_the_end.all()
 
 
 def test_the_axis_ends_with_the_last_step_of_the_longest_method():
     grid = Grid(optimizer=("gd", "dual-acceleration"), rate=(0.1, 0.7), steps=1000)
     times = clock.axis(grid)
-    for method in grid.methods:
-        assert clock.stops(method, 1000, times).max() == 1000
+    ends = [clock.stops(method, 1000, times).max() for method in grid.methods]
+    assert ends[-1] == 1000
+    assert max(ends[:-1]) < 1000  # the others end between two points
     np.testing.assert_allclose(np.expm1(times[[0, -1]]), [0.1, 0.7 * 1000 * 1003 / 4])
     assert clock.axis(Grid(optimizer="gd", steps=1)).size == 1

@@ -84,12 +84,28 @@ def test_rows_are_what_the_single_calls_give(undisturbed):
         limit = sc.theory.constants(problem, svm, rate=method.effective_rate)
         np.testing.assert_allclose(run.kappa, limit.kappa)
         np.testing.assert_allclose(run.scaled_gap_limit, limit.entropy - limit.min_entropy)
+        np.testing.assert_allclose(run.final_log1p_time, descent.log1p_t[-1])
         last = int(np.flatnonzero(run.step >= 0)[-1])
-        assert int(run.step[last]) == 500
+        descent = sc.descend(problem, method, int(run.step[last]))
         np.testing.assert_allclose(run.log1p_time[last], descent.log1p_t[-1])
+        gaps = sc.gaps(descent, svm)
+        np.testing.assert_allclose(run.angle[last], gaps.angle[-1], rtol=1e3 * LONG_SUM)
         if limit.spanning and isinstance(method, sc.optimizers.GD):
             expected = sc.gaps(forecast(descent, limit), svm)
             np.testing.assert_allclose(run.angle_forecast[last], expected.angle[-1], rtol=1e-9)
+
+
+def test_no_recording_is_of_another_time_than_the_axis_says(undisturbed):
+    """Between the last step taken by that time and one step more; the end is in final_ columns."""
+    found = load(undisturbed)
+    t = np.expm1(found.log1p_time.values)
+    late = np.expm1(found.log1p_t.values) - t
+    taken = found.step.values >= 0
+    assert (late[taken] >= -1e-9 * t[taken]).all()
+    assert (late <= found.rate.values[:, None] * (1.0 + 1e-9))[taken].all()
+    np.testing.assert_allclose(
+        np.expm1(found.final_log1p_time.values), 500 * found.rate.values, rtol=1e-12
+    )
 
 
 @pytest.mark.slow  # a compilation; tests/dynamics/test_many.py compares flows by default
