@@ -1,6 +1,6 @@
-"""What this machine can do at best, all cores together: memory read, fused multiply-add, exp.
+"""What this machine can do at best, all cores together: memory read, multiply-add, exp, sigmoid.
 
-The best of numpy and JAX each time, on arrays that suit the resource, float64.
+The best of numpy, JAX and our own each time, on arrays that suit the resource, float64.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from benchmarks import Line, timed
+from svmconv.losses import pair_weights
 
 REPEATS = 5
 
@@ -32,6 +34,8 @@ class Ceilings(NamedTuple):
     """Floating-point operations of a matrix product, two for each multiply-add."""
     exp: float
     """Exponentials of an array in the cache."""
+    sigmoid: float
+    """Sigmoids likewise, one exponential and one division each: what a row costs at least."""
 
 
 def lines() -> Iterator[Line]:
@@ -40,6 +44,7 @@ def lines() -> Iterator[Line]:
     yield Line("second cache read", f"{found.cached / 1e9:.1f} GB/s")
     yield Line("fused multiply-add", f"{found.multiply_add / 1e9:.1f} GFLOP/s")
     yield Line("exp", f"{found.exp / 1e9:.2f} G/s")
+    yield Line("sigmoid", f"{found.sigmoid / 1e9:.2f} G/s")
 
 
 @cache
@@ -69,7 +74,8 @@ def measured() -> Ceilings:
         multiply_add=2 * 1500**3 / statistics.median(
             timed(lambda: square @ square)[0] for _ in range(REPEATS)
         ),
-        exp=max(cores * 4000 * 500 / _together(numpy_exp, cores), _jax_exp(cores)),
+        exp=max(cores * 4000 * 500 / _together(numpy_exp, cores), _in_jax(jnp.exp)),
+        sigmoid=max(_in_jax(jax.nn.sigmoid), _in_jax(_sigmoid)),
     )  # fmt: skip
 
 
@@ -81,14 +87,21 @@ def _together(run: Callable[[int], None], cores: int) -> float:
         )
 
 
-def _jax_exp(cores: int) -> float:
-    times, size = 500, 4000
+def _sigmoid(x: Array) -> Array:
+    return pair_weights(-x[:, None], "logistic")[:, 0]
+
+
+def _in_jax(function: Callable[[Array], Array]) -> float:
+    """Values a second of `function`, on [-30, 0], on every device at once."""
+    times, size, devices = 500, 4000, jax.devices()
     with jax.enable_x64(True):
-        loop = jax.jit(lambda x: jax.lax.fori_loop(0, times, lambda _, y: jnp.exp(-y), x))
-        x = [jax.device_put(np.linspace(0.0, 30.0, size), device) for device in jax.devices()]
+        loop = jax.jit(
+            lambda x: jax.lax.fori_loop(0, times, lambda _, y: x + 1e-9 * function(y), x)
+        )
+        x = [jax.device_put(np.linspace(-30.0, 0.0, size), device) for device in devices]
 
         def run(core: int) -> None:
-            loop(x[core % len(x)]).block_until_ready()
+            loop(x[core]).block_until_ready()
 
-        _together(run, cores)  # compiles
-        return cores * times * size / _together(run, cores)
+        _together(run, len(devices))  # compiles
+        return len(devices) * times * size / _together(run, len(devices))

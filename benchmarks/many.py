@@ -1,8 +1,12 @@
 """Many runs at once beside what a user would write: a numpy loop, a batched PyTorch loop.
 
 Run-steps per second of gradient descent from zero, float64, in turn in one process; the numpy loop
-takes one run after the other, PyTorch all at once with all threads. The first THOUSANDS steps, in
-which hardly a row can be left out; then a whole normalized descent, in which most can.
+takes one run after the other, PyTorch all at once with all threads. Ours are whole calls: rows are
+made, sent to the devices, and eight recordings come back.
+
+    python -m benchmarks.many RUNS N D STEPS
+
+prints the run-steps per second of ours alone, on the cores that it may use.
 """
 
 from __future__ import annotations
@@ -16,30 +20,29 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-import jax
 import numpy as np
 
 import svmconv as sc
 from benchmarks import Line, ceilings, timed
 from svmconv import devices
-from svmconv.dynamics import many_descents
 from svmconv.dynamics.many_descents import descents
 from svmconv.dynamics.many_flows import flows
 from svmconv.optimizers import GD, NormalizedGD, Optimizer
 
 RATE = 0.1
 REPEATS = 5
-SIZES = ((1024, 100, 2, 2000, 25.0, 8.0), (64, 1000, 10, 1000, 6.0, 3.0))
+SIZES = ((1024, 100, 2, 10_000, 25.0, 8.0), (64, 1000, 10, 10_000, 6.0, 3.0))
 """Runs, rows, features, steps; how many times the numpy and the PyTorch loop."""
 DEVICES = 1.8
-FLOWS, FLOWS_SECONDS = 128, 600.0
-MEMORY = (256, 1024, 4096)
+FLOWS, FLOWS_SECONDS = 1024, 600.0
+MEMORY = (512, 1024, 4096)
 
 
 def lines() -> Iterator[Line]:
     for runs, n, d, steps, over_numpy, over_torch in SIZES:
         yield from beside_peers(runs, n, d, steps, over_numpy, over_torch)
-    yield left_out()
+        yield scaling(runs, n, d, steps)
+    yield on_log_loss()
     yield many_flows()
     yield memory()
 
@@ -49,14 +52,13 @@ def beside_peers(
 ) -> Iterator[Line]:
     problems = [sc.data.half_spaces(n, d, 0.3, seed=seed) for seed in range(runs)]
     z = np.stack([p.signs[:, None] * p.x for p in problems])
-    both = devices.at_hand()
     contestants: dict[str, tuple[int, Callable[[], object]]] = {
         "ours": (runs * steps, lambda: descend(problems, GD(RATE), steps)),
         "numpy": (steps, lambda: numpy_loop(z[0], steps)),
     }
-    torch = torch_loop(z, steps // 10)
+    torch = torch_loop(z, steps // 50)
     if torch is not None:
-        contestants["torch"] = (runs * (steps // 10), torch)
+        contestants["torch"] = (runs * (steps // 50), torch)
     speed = in_turn(contestants)
     ours = speed["ours"]
     yield Line(f"gradient descent, {runs} runs of {n} x {d}", f"{ours / 1e6:.3f} M run-steps/s")
@@ -75,9 +77,7 @@ def beside_peers(
         )  # fmt: skip
     else:
         yield Line("  beside PyTorch", "not installed: pip install torch", target, None)
-    yield from shares(ours * n, d)
-    if len(both) > 1:
-        yield scaling(problems, steps, both)
+    yield shares(ours * n, d)
 
 
 def in_turn(contestants: dict[str, tuple[int, Callable[[], object]]]) -> dict[str, float]:
@@ -89,51 +89,52 @@ def in_turn(contestants: dict[str, tuple[int, Callable[[], object]]]) -> dict[st
     return {n: work / statistics.median(seconds[n][1:]) for n, (work, _) in contestants.items()}
 
 
-def shares(rows: float, d: int) -> Iterator[Line]:
+def shares(rows: float, d: int) -> Line:
     """Rows a second over what each resource of the machine allows."""
     top = ceilings.measured()
     used = {
-        "exp": rows / top.exp,
+        "sigmoid": rows / top.sigmoid,
         "multiply-add": 4 * d * rows / top.multiply_add,
         "cache read, twice over the rows": 16 * d * rows / top.cached,
     }
     told = ", ".join(f"{name} {share:.0%}" for name, share in used.items())
-    yield Line("  of the machine's ceilings", told)
+    return Line("  of the machine's ceilings", told)
 
 
-def scaling(problems: list[sc.Problem], steps: int, both: list[Any]) -> Line:
-    """All devices over one, by the minimum: the other core's own work is nobody's fault."""
-    seconds = {}
-    for count in (1, len(both)):
-        devices.at_hand = lambda count=count: both[:count]
-        jax.clear_caches()
-        descend(problems, GD(RATE), steps)
-        runs = [timed(lambda: descend(problems, GD(RATE), steps))[0] for _ in range(REPEATS)]
-        seconds[count] = min(runs)
-    devices.at_hand = lambda: both
-    ratio = seconds[1] / seconds[len(both)]
-    what = f"  {len(both)} devices over one"
+def scaling(*size: int) -> Line:
+    """All cores over one, in turn; a process has as many devices as it may use cores."""
+    cores = sorted(os.sched_getaffinity(0))
+    command = [sys.executable, "-m", "benchmarks.many", *map(str, size)]
+    found: dict[int, list[float]] = {1: [], len(cores): []}
+    for _ in range(3):
+        for count, speeds in found.items():
+            os.sched_setaffinity(0, cores[:count])
+            try:
+                told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            finally:
+                os.sched_setaffinity(0, cores)
+            speeds.append(float(told))
+    one, all_of_them = (statistics.median(speeds) for speeds in found.values())
+    ratio, what = all_of_them / one, f"  {len(cores)} devices over one, a core each"
     return Line(what, f"{ratio:.2f} times", f"at least {DEVICES:g}", ratio >= DEVICES)
 
 
-def left_out() -> Line:
-    """A descent on ln L with and without leaving rows out that weigh nothing."""
-    problems = [sc.data.half_spaces(1000, 10, 0.3, seed=seed) for seed in range(16)]
+def alone(runs: int, n: int, d: int, steps: int) -> float:
+    """Run-steps a second of whole calls, the best of some: noise only ever takes away."""
+    devices.use_cores()
+    problems = [sc.data.half_spaces(n, d, 0.3, seed=seed) for seed in range(runs)]
+    descend(problems, GD(RATE), steps)
+    return runs * steps / min(
+        timed(lambda: descend(problems, GD(RATE), steps))[0] for _ in range(REPEATS)
+    )  # fmt: skip
 
-    def run() -> float:
-        descend(problems, NormalizedGD(RATE), 20_000)
-        return min(
-            timed(lambda: descend(problems, NormalizedGD(RATE), 20_000))[0] for _ in range(3)
-        )
 
-    fewer, kept = run(), many_descents.kept
-    many_descents.kept = lambda margins, must: None
-    whole = run()
-    many_descents.kept = kept
-    return Line(
-        "descent on ln L, 16 runs of 1000 x 10",
-        f"{fewer:.2f} s for 20,000 steps, {whole / fewer:.1f} times faster for the rows left out",
-    )
+def on_log_loss() -> Line:
+    """Descent on ln L, which takes logarithms and the largest margin at every step."""
+    runs, n, d, steps, *_ = SIZES[1]
+    problems = [sc.data.half_spaces(n, d, 0.3, seed=seed) for seed in range(runs)]
+    speed = in_turn({"ours": (runs * steps, lambda: descend(problems, NormalizedGD(RATE), steps))})
+    return Line(f"descent on ln L, {runs} runs of {n} x {d}", f"{speed['ours'] / 1e6:.3f} M/s")
 
 
 def many_flows() -> Line:
@@ -154,25 +155,37 @@ def many_flows() -> Line:
 
 
 def memory() -> Line:
-    """Peak memory of whole sweeps: bounded by a part, however many runs there are."""
-    peaks = [peak(runs) for runs in MEMORY]
-    told = ", ".join(f"{p:.0f} MB" for p in peaks)
+    """Peak memory of whole sweeps, bounded by a part, and their time, per run."""
+    found = [whole_sweep(runs) for runs in MEMORY]
     each = ", ".join(f"{runs:,}" for runs in MEMORY)
-    return Line(f"memory of sweeps of {each} runs", told)
+    told = ", ".join(f"{peak:.0f} MB" for peak, _ in found)
+    pace = ", ".join(
+        f"{1e3 * took / runs:.1f}" for runs, (_, took) in zip(MEMORY, found, strict=True)
+    )
+    return Line(f"sweeps of {each} runs", f"{told}; {pace} ms a run")
 
 
-def peak(runs: int) -> float:
+def whole_sweep(runs: int) -> tuple[float, float]:
+    """Megabytes at most, and seconds without starting and compiling."""
     script = (
-        "import resource, sys, tempfile; from pathlib import Path\n"
+        "import resource, sys, tempfile, time; from pathlib import Path\n"
+        "from svmconv import use_cores\n"
         "from svmconv.sweep import Grid, sweep\n"
-        "grid = Grid(n=100, d=2, optimizer='gd', steps=100, seeds=int(sys.argv[1]))\n"
+        "use_cores()\n"
+        "def run(folder, seeds):\n"
+        "    grid = Grid(n=100, d=2, optimizer='gd', steps=1000, seeds=seeds)\n"
+        "    sweep(grid, Path(folder, f'{seeds}.nc')).close()\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
-        "    sweep(grid, Path(folder, 'a.nc')).close()\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "    run(folder, 256)\n"
+        "    begun = time.perf_counter()\n"
+        "    run(folder, int(sys.argv[1]))\n"
+        "    took = time.perf_counter() - begun\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, took)\n"
     )
     command = [sys.executable, "-c", script, str(runs)]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
-    return int(found.stdout) / 1024
+    peak, took = map(float, found.stdout.split())
+    return peak / 1024, took
 
 
 def descend(problems: list[sc.Problem], method: Optimizer, steps: int) -> object:
@@ -206,3 +219,7 @@ def torch_loop(z: np.ndarray, steps: int) -> Callable[[], object] | None:
         return w
 
     return run
+
+
+if __name__ == "__main__":
+    print(alone(*map(int, sys.argv[1:])))

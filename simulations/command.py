@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,8 @@ def arguments(name: str, presets: Mapping[str, Any], doc: str | None) -> argpars
 
 def finished(work: Callable[[], None]) -> int:
     """0 once `work` is done, else one sentence on standard error: 2, or 130 on Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # as it was during the imports
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         work()
     except SvmconvError as error:

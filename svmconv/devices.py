@@ -53,12 +53,7 @@ def sharded(function: Callable[..., Any], runs: int, group: int) -> Callable[...
     `runs`.
     """
     import jax
-    import numpy as np
-    from jax.sharding import Mesh, PartitionSpec
-
-    devices = at_hand()
-    groups = runs // group
-    used = max(k for k in range(1, len(devices) + 1) if groups % k == 0)
+    from jax.sharding import PartitionSpec
 
     def share(*arguments: Any) -> Any:
         split = jax.tree.map(lambda v: v.reshape(len(v) // group, group, *v.shape[1:]), arguments)
@@ -66,8 +61,26 @@ def sharded(function: Callable[..., Any], runs: int, group: int) -> Callable[...
         return jax.tree.map(lambda v: v.reshape(v.shape[0] * group, *v.shape[2:]), found)
 
     over = PartitionSpec("run")
-    mesh = Mesh(np.array(devices[:used]), ("run",))
+    mesh = _mesh(runs // group)
     return jax.shard_map(share, mesh=mesh, in_specs=over, out_specs=over, check_vma=False)
+
+
+def placed(arrays: T, runs: int, group: int) -> T:
+    """The arrays (a tree of them) where `sharded` wants them, so that no call moves them again."""
+    import jax
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    return jax.device_put(arrays, NamedSharding(_mesh(runs // group), PartitionSpec("run")))
+
+
+def _mesh(groups: int) -> Any:
+    """As many devices as divide the groups evenly."""
+    import numpy as np
+    from jax.sharding import Mesh
+
+    devices = at_hand()
+    used = max(k for k in range(1, len(devices) + 1) if groups % k == 0)
+    return Mesh(np.array(devices[:used]), ("run",))
 
 
 def share_out(work: Callable[[T], R], items: Sequence[T]) -> list[R]:

@@ -276,3 +276,36 @@ def test_log1p_over_its_argument_is_exact():
         exact = [(1 + Decimal(v)).ln() / Decimal(v) for v in y]
         worst = max(abs(Decimal(a) / b - 1) for a, b in zip(found, exact, strict=True))
     assert worst <= 2 * EPS
+
+
+@pytest.mark.parametrize("n", [1, 100, 997])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_rows_in_tiles_have_the_same_losses_and_gradients(n, loss):
+    rng = np.random.default_rng(n)
+    x, w = rng.standard_normal((n, 3)), jnp.asarray(rng.standard_normal(3))
+    rows = losses.Rows(jnp.asarray(x), None)
+    tiles = losses.tiled(rows)
+    assert tiles.x.shape[2] % 8 == 0
+    assert tiles.mean_over == n
+
+    @jax.jit
+    def both(w):
+        return losses.pair_margins(w, tiles), *(
+            (losses.grad_loss(w, some, loss), losses.log_loss_and_grad(w, some, loss))
+            for some in (tiles, rows)
+        )
+
+    margins, found, expected = both(w)
+    finite = np.isfinite(margins[:, 0])
+    assert finite.sum() == n
+    np.testing.assert_allclose(margins[finite, 0], x @ w, rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(found[0], expected[0], rtol=0, atol=GRADIENT)
+    for size in (1.0, 1e3):  # where L is of order one, and where it is e^-1000 or e^1000
+        _, (_, found), (_, expected) = both(size * w)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=GRADIENT, atol=GRADIENT)
+
+
+def test_rows_of_classes_are_not_tiled():
+    rows = three_classes()
+    assert losses.tiled(rows) is rows

@@ -104,10 +104,16 @@ def _advance(
     optimizer: Optimizer | optax.GradientTransformation,
     loss: Loss,
 ) -> tuple[Float[Array, "*w"], Any]:
+    ready = prepared(rows, optimizer)
     # A counted loop, not scan: one compilation serves every block length.
     return jax.lax.fori_loop(
-        0, count, lambda _, at: one_step(at[0], at[1], rows, optimizer, loss), (w, opt_state)
+        0, count, lambda _, at: one_step(at[0], at[1], ready, optimizer, loss), (w, opt_state)
     )
+
+
+def prepared(rows: losses.Rows, optimizer: Optimizer | optax.GradientTransformation) -> losses.Rows:
+    """The rows as a loop of steps reads them: tiled, unless each step draws some of them."""
+    return rows if isinstance(optimizer, SGD) else losses.tiled(rows)
 
 
 def one_step(

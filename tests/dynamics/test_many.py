@@ -79,40 +79,6 @@ def test_methods_of_one_ensemble_are_alike():
         descents(problems(2), [HeavyBall(0.1), HeavyBall(0.1, 0.5)], STOPS, bias_scales=[1.0] * 2)
 
 
-@pytest.mark.parametrize("steps", [400, 5000])
-def test_rows_left_out_change_nothing(monkeypatch, steps):
-    """Normalized descent reaches margins of hundreds: all but a few rows are left out by then."""
-    sets, methods = problems(8, n=200), [NormalizedGD(0.3)] * 8
-    stops = np.geomspace(1, steps, 20).round().astype(int)
-    dropped = []
-
-    def kept(margins, must):
-        found = real(margins, must)
-        dropped.append(found is not None)
-        return found
-
-    real = many_descents.kept
-    monkeypatch.setattr(many_descents, "kept", kept)
-    fewer = descents(sets, methods, stops, bias_scales=[1.0] * 8)
-    monkeypatch.setattr(many_descents, "kept", lambda margins, must: None)
-    whole = descents(sets, methods, stops, bias_scales=[1.0] * 8)
-    assert any(dropped) == (steps == 5000)
-    size = np.abs(whole.weights[:, -1]).max()
-    assert np.abs(fewer.weights[:, -1] - whole.weights[:, -1]).max() <= LONG_SUM * size
-
-
-def test_a_run_that_goes_further_than_was_allowed_is_taken_again(monkeypatch):
-    sets, methods = problems(8, n=200), [NormalizedGD(0.3)] * 8
-    stops = np.array([100, 200, 4000])
-    monkeypatch.setattr(many_descents, "kept", lambda margins, must: None)
-    whole = descents(sets, methods, stops, bias_scales=[1.0] * 8)
-    # Sixteen rows whatever they weigh, within no reach at all: every stretch is to be repeated.
-    monkeypatch.setattr(many_descents, "kept", lambda margins, must: np.tile(np.arange(16), (8, 1)))
-    monkeypatch.setattr(many_descents, "HASTE", 1e-6)
-    again = descents(sets, methods, stops, bias_scales=[1.0] * 8)
-    np.testing.assert_array_equal(again.weights, whole.weights)
-
-
 def test_a_diverging_run_leaves_the_others_alone():
     sets = problems()
     sane = descents(sets, [HeavyBall(0.1)] * 8, STOPS, bias_scales=[1.0] * 8)
