@@ -10,6 +10,8 @@ Call these in float64 (under `jax.enable_x64(True)`).
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from math import factorial
 from typing import NamedTuple
 
@@ -28,6 +30,8 @@ _TILE = 200
 """Rows of a tile, about: what a step knows of them stays in the first cache."""
 _LANES = 8
 """Sums run side by side, as in a vector of the processor; tiles are multiples of it."""
+_FEW = 4
+"""Features whose products are written out, to be one pass with what follows; more take two."""
 _PADE = [
     factorial(12 - j) * factorial(6) / (factorial(12) * factorial(j) * factorial(6 - j))
     for j in range(7)
@@ -43,7 +47,7 @@ class Rows(NamedTuple):
     own: Bool[Array, "n k"] | None
     """None for two classes; else own[n, k] says that row n belongs to class k."""
     tiled_rows: int | None = None
-    """How many rows the tiles hold; what is behind them is zero and has margin +inf."""
+    """How many rows the tiles hold; rows of zero, which move nothing, fill up the last."""
 
     @property
     def mean_over(self) -> int:
@@ -83,18 +87,25 @@ def tiled(rows: Rows) -> Rows:
 
 
 def pair_margins(w: Weights, rows: Rows) -> PairMargins:
-    """D (n, 1) for two classes, (n, K) for K, with +inf at a row's own class."""
+    """D (n, 1) for two classes, (n, K) for K, with +inf at a row's own class.
+
+    Of tiled rows with 0 for each row of zero at the end.
+    """
     if rows.tiled_rows is not None:
-        each = jnp.broadcast_to(w, (len(rows.x), *w.shape))  # one product a tile, not one in all
-        scores = jnp.einsum("tpm,tp->tm", rows.x, each).ravel()
-        if rows.tiled_rows < len(scores):
-            scores = jnp.where(jnp.arange(len(scores)) < rows.tiled_rows, scores, jnp.inf)
-        return scores[:, None]
+        return _of_tiles(w, rows.x).reshape(-1, 1)
     scores = rows.x @ w.T
     if rows.own is None:
         return scores[:, None]
     own_score = jnp.sum(jnp.where(rows.own, scores, 0.0), axis=1, keepdims=True)
     return jnp.where(rows.own, jnp.inf, own_score - scores)
+
+
+def _of_tiles(w: Weights, tiles: Float[Array, "tile p m"]) -> Float[Array, "tile m"]:
+    """Every row times w."""
+    if len(w) <= _FEW:
+        return reduce(operator.add, (tiles[:, p] * w[p] for p in range(len(w))))
+    each = jnp.broadcast_to(w, (len(tiles), *w.shape))  # one product a tile, not one in all
+    return jnp.einsum("tpm,tp->tm", tiles, each)
 
 
 def combine(a: PairMargins, rows: Rows) -> Weights:
@@ -158,7 +169,10 @@ def grad_loss(w: Weights, rows: Rows, loss: Loss) -> Weights:
 
 def log_loss_and_grad(w: Weights, rows: Rows, loss: Loss) -> tuple[Float[Array, ""], Weights]:
     """ln(mean loss) and its gradient, a weighted mean of rows: of order one however small L is."""
-    unit, grown, weights = _in_units(pair_margins(w, rows), loss)
+    margins = pair_margins(w, rows)
+    if rows.mean_over < len(margins):
+        margins = jnp.where(jnp.arange(len(margins))[:, None] < rows.mean_over, margins, jnp.inf)
+    unit, grown, weights = _in_units(margins, loss)
     total = _sum(grown)
     log_loss = jnp.log(total) + unit - jnp.log(rows.mean_over)
     return log_loss, -combine(weights / total, rows)

@@ -14,6 +14,7 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from svmconv import losses
+from svmconv.devices import compiled
 from svmconv.dynamics import recording
 from svmconv.dynamics.batches import draw, sampler
 from svmconv.errors import DataError, DivergedError
@@ -95,7 +96,7 @@ def descend(
     return recorder.dataset()
 
 
-@eqx.filter_jit
+@compiled
 def _advance(
     w: Float[Array, "*w"],
     opt_state: Any,

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Int
 
 from svmconv import losses
-from svmconv.devices import placed, sharded
+from svmconv.devices import compiled, placed, sharded
 from svmconv.dynamics.descent import first_state, one_step, prepared
 from svmconv.dynamics.recording import Ensemble
 from svmconv.errors import DataError
@@ -91,7 +91,7 @@ def _first_states(w: Any, n: int, optimizers: Sequence[Optimizer]) -> Any:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *states)
 
 
-@eqx.filter_jit
+@compiled
 def _advance(
     w: Any, state: Any, rows: losses.Rows, rates: Any, span: Any,
     method: Optimizer, loss: Loss, group: int,

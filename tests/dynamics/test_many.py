@@ -11,7 +11,7 @@ import pytest
 
 import svmconv as sc
 from svmconv import devices
-from svmconv.dynamics import many_descents, many_flows
+from svmconv.dynamics import many_flows
 from svmconv.dynamics.many_descents import descents
 from svmconv.dynamics.many_flows import flows
 from svmconv.dynamics.recording import stacked
@@ -168,7 +168,7 @@ def test_every_device_takes_work_and_results_come_in_order():
 
 
 def test_devices_are_chosen_before_jax_starts(monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "")  # undone afterwards: other processes would inherit them
+    monkeypatch.setenv("XLA_FLAGS", "")
     with pytest.raises(sc.DataError, match="already started"):
         devices.use_cores(5)
     devices.use_cores(2)  # as it is
