@@ -18,6 +18,7 @@ import numpy as np
 from jax import Array
 
 from benchmarks import Line, timed
+from svmconv.devices import compiled
 from svmconv.losses import pair_weights
 
 REPEATS = 5
@@ -95,13 +96,15 @@ def _in_jax(function: Callable[[Array], Array]) -> float:
     """Values a second of `function`, on [-30, 0], on every device at once."""
     times, size, devices = 500, 4000, jax.devices()
     with jax.enable_x64(True):
-        loop = jax.jit(
-            lambda x: jax.lax.fori_loop(0, times, lambda _, y: x + 1e-9 * function(y), x)
-        )
         x = [jax.device_put(np.linspace(-30.0, 0.0, size), device) for device in devices]
 
-        def run(core: int) -> None:
-            loop(x[core]).block_until_ready()
+    @compiled
+    def loop(x: Array) -> Array:
+        return jax.lax.fori_loop(0, times, lambda _, y: x + 1e-9 * function(y), x)
 
-        _together(run, len(devices))  # compiles
-        return len(devices) * times * size / _together(run, len(devices))
+    def run(core: int) -> None:
+        with jax.enable_x64(True):  # it is a matter of each thread
+            jax.block_until_ready(loop(x[core]))
+
+    _together(run, len(devices))  # compiles
+    return len(devices) * times * size / _together(run, len(devices))

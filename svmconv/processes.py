@@ -40,7 +40,7 @@ def in_processes(
     lines: Queue[str] = context.Queue()
     shares: Queue[list[int]] = context.Queue()
     for number in range(processes):
-        shares.put(cores()[number::processes])
+        shares.put(cores()[number::processes] or cores())  # more processes than cores share them
     # Its other end is never written to: it closes when this process ends, however that happens.
     theirs, ours = Pipe(duplex=False)
     with ProcessPoolExecutor(processes, context, _begin, (lines, shares, theirs)) as pool, ours:

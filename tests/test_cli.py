@@ -405,7 +405,7 @@ SWEEP = ("sweep", "--n", "20", "--d", "2", "--optimizer", "gd", "--steps", "1e2"
 
 @pytest.fixture
 def _two_cores(monkeypatch):
-    """As many as the tests gave JAX; flags for other processes are undone afterwards."""
+    """As many as the tests gave JAX."""
     monkeypatch.setattr("svmconv.devices.cores", lambda: [0, 1])
     monkeypatch.setenv("XLA_FLAGS", "")
 

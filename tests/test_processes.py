@@ -109,3 +109,9 @@ def test_every_process_has_cores_of_its_own():
     assert theirs
     assert not set(mine) & set(theirs)
     assert sorted(mine + theirs) == cores()
+
+
+def test_more_processes_than_cores_share_them(monkeypatch):
+    only = cores()[:1]
+    monkeypatch.setattr("svmconv.processes.cores", lambda: only)
+    assert in_processes(seats, [0, 1], 2, print) == [only, only]

@@ -247,12 +247,12 @@ def _observed(
     scale: float,
     loss: Loss,
 ) -> recording.Record:
-    clock = scaled_clock(log1p_t, scale)
-    points = [
-        _observe(jnp.asarray(s), _wide(v, rows), frame, rows, loss)
-        for s, v in zip(clock, vs, strict=True)
-    ]
-    w, margin, log_loss = (np.array(column) for column in zip(*points, strict=True))
+    # Whole blocks, the start too: one compilation, and one call for all points of a block.
+    more = (0, _BLOCK - len(vs))
+    clock = np.pad(scaled_clock(log1p_t, scale), more, "edge")
+    v = _wide(np.pad(vs, (more, *((0, 0),) * (vs.ndim - 1)), "edge"), rows)
+    seen = _observe(jnp.asarray(clock), v, frame, rows, loss)
+    w, margin, log_loss = (np.asarray(column)[: len(vs)] for column in seen)
     return recording.Record(
         log1p_t, w[..., : vs.shape[-1]] / scale, margin, log_loss, {"v": vs[-1]}
     )
@@ -269,4 +269,9 @@ def observe(
     return v + s * frame.ref, losses.smallest_margin(margins), log_loss
 
 
-_observe = eqx.filter_jit(observe)
+@eqx.filter_jit
+def _observe(
+    s: Float[Array, " t"], v: Float[Array, "t *w"], frame: Frame, rows: losses.Rows, loss: Loss
+) -> tuple[Any, Any, Any]:
+    """The same of several points, one after the other: bit for bit what each is alone."""
+    return jax.lax.map(lambda at: observe(at[0], at[1], frame, rows, loss), (s, v))

@@ -25,8 +25,9 @@ from svmconv.interruption import finishing
 from svmconv.optimizers import SGD, Optimizer
 from svmconv.problem import Bias, Loss, Problem
 
-CACHE = 400_000
-"""Bytes of rows that a group of runs may have, to stay in a core's second cache."""
+CACHE = 128_000
+"""Bytes of rows that a group of runs may have: with all that a step makes of them they stay in half
+a megabyte, a core's share of the second cache."""
 WIDEST = 256
 """Runs of a group at most: by then the price of starting each operation is spread thin."""
 SHARES = 4

@@ -17,9 +17,9 @@ _BYTES = 2**28
 """Rows of a part, which are held several times."""
 _COMPILE = 3.0
 """Seconds to compile a method for a shape."""
-_SOLVE = 0.02
+_SOLVE = 0.01
 """Seconds for one exact SVM with its constants, of a small problem."""
-_ROW, _FEATURE, _FLOW = 2.6e-9, 0.4e-9, 2.5e-5
+_ROW, _FEATURE, _FLOW = 1.0e-9, 0.15e-9, 1.0e-5
 """Seconds per step and row, and per feature more; per flow, row and feature."""
 _COLUMNS = 14
 """Columns over (run, log1p_t), near enough to tell how large a file becomes."""
@@ -91,7 +91,7 @@ def _seconds(grid: Grid, shape: Shape) -> float:
         if method is None:
             total += _FLOW * n * (columns + 5) * rivals**2
         else:
-            slower = 6 if method.on_log_loss else 1  # logarithms
+            slower = 3 if method.on_log_loss else 1  # logarithms
             total += (grid.steps or 1) * n * rivals * slower * (_ROW + _FEATURE * columns)
     return total
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,12 @@ if __name__ == "__main__":
 """
 
 
+@cache
+def computed(grid, part):
+    """Once, for tests of what becomes of a part; a sweep that was killed computes its own again."""
+    return runs.compute(grid, part)
+
+
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     monkeypatch.setattr(plan, "WIDEST", 8)
@@ -46,6 +53,7 @@ def undisturbed(tmp_path_factory):
     path = tmp_path_factory.mktemp("sweep") / "whole.nc"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "WIDEST", 8)
+        patch.setattr("svmconv.sweep.compute", computed)
         assert plan.count(GRID) == PARTS
         sweep(GRID, path).close()
     return path
@@ -168,24 +176,25 @@ def test_killed_and_begun_again_the_file_is_the_same_to_the_last_bit(tmp_path, u
 
 
 def test_interrupted_it_says_how_to_go_on(tmp_path, undisturbed, monkeypatch):
-    out, computed = tmp_path / "stopped.nc", []
+    out, done = tmp_path / "stopped.nc", []
 
     def compute(grid, part):
-        if len(computed) == 1:
+        if len(done) == 1:
             raise KeyboardInterrupt
-        computed.append(part)
-        return runs.compute(grid, part)
+        done.append(part)
+        return computed(grid, part)
 
     monkeypatch.setattr("svmconv.sweep.compute", compute)
     with pytest.raises(Stopped, match=r"1 of 3 parts are kept in .*stopped.nc.parts"):
         sweep(GRID, out)
-    monkeypatch.setattr("svmconv.sweep.compute", runs.compute)
+    monkeypatch.setattr("svmconv.sweep.compute", computed)
     sweep(GRID, out).close()
     assert out.read_bytes() == undisturbed.read_bytes()
 
 
 def test_a_full_disk_loses_nothing(tmp_path, undisturbed, monkeypatch):
     out = tmp_path / "full.nc"
+    monkeypatch.setattr("svmconv.sweep.compute", computed)
 
     def full(*_, **__):
         raise OSError("No space left on device")
@@ -228,12 +237,13 @@ def test_parts_of_another_sweep_version_or_process_are_refused(tmp_path, monkeyp
         sweep(GRID, out)
 
 
-def test_a_truncated_part_is_named(tmp_path, undisturbed):
+def test_a_truncated_part_is_named(tmp_path, undisturbed, monkeypatch):
     out = tmp_path / "short.nc"
+    monkeypatch.setattr("svmconv.sweep.compute", computed)
     store = stores.Store(GRID, out)
     with store.open():
         for part in plan.parts(GRID):
-            store.keep(part, runs.compute(GRID, part))
+            store.keep(part, computed(GRID, part))
     damaged = store.folder / "part-000001.npz"
     damaged.write_bytes(damaged.read_bytes()[:1000])
     with pytest.raises(sc.DataError, match=r"part-000001.npz is damaged: remove it"):
