@@ -65,10 +65,21 @@ def machine() -> str:
     packages = ("numpy", "scipy", "cvxpy", "jax", "diffrax", "scikit-learn")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
     kind = jax.devices()[0].device_kind
+    kind = processor() if kind == "cpu" else kind
     return (
         f"{os.cpu_count()} cores ({platform.machine()}, {kind}), load {os.getloadavg()[0]:.1f}, "
         f"Python {platform.python_version()}, {versions}"
     )
+
+
+def processor() -> str:
+    """Its name where the system tells."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "cpu"
+    names = (line.partition(":")[2].strip() for line in told if line.startswith("model name"))
+    return next(names, "cpu")
 
 
 if __name__ == "__main__":

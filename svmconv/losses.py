@@ -31,7 +31,7 @@ _TILE = 200
 _LANES = 8
 """Sums run side by side, as in a vector of the processor; tiles are multiples of it."""
 _FEW = 4
-"""Features whose products are written out, to be one pass with what follows; more take two."""
+"""Features whose products are written out where the margins are used once: one pass less."""
 _PADE = [
     factorial(12 - j) * factorial(6) / (factorial(12) * factorial(j) * factorial(6 - j))
     for j in range(7)
@@ -92,20 +92,13 @@ def pair_margins(w: Weights, rows: Rows) -> PairMargins:
     Of tiled rows with 0 for each row of zero at the end.
     """
     if rows.tiled_rows is not None:
-        return _of_tiles(w, rows.x).reshape(-1, 1)
+        each = jnp.broadcast_to(w, (len(rows.x), *w.shape))  # one product a tile, not one in all
+        return jnp.einsum("tpm,tp->tm", rows.x, each).reshape(-1, 1)
     scores = rows.x @ w.T
     if rows.own is None:
         return scores[:, None]
     own_score = jnp.sum(jnp.where(rows.own, scores, 0.0), axis=1, keepdims=True)
     return jnp.where(rows.own, jnp.inf, own_score - scores)
-
-
-def _of_tiles(w: Weights, tiles: Float[Array, "tile p m"]) -> Float[Array, "tile m"]:
-    """Every row times w."""
-    if len(w) <= _FEW:
-        return reduce(operator.add, (tiles[:, p] * w[p] for p in range(len(w))))
-    each = jnp.broadcast_to(w, (len(tiles), *w.shape))  # one product a tile, not one in all
-    return jnp.einsum("tpm,tp->tm", tiles, each)
 
 
 def combine(a: PairMargins, rows: Rows) -> Weights:
@@ -164,7 +157,11 @@ def grown_pair_weights(margins: PairMargins, exponents: PairMargins, loss: Loss)
 
 def grad_loss(w: Weights, rows: Rows, loss: Loss) -> Weights:
     """Gradient of the mean loss; underflows to zero where the log-loss is below -708."""
-    return -combine(pair_weights(pair_margins(w, rows), loss), rows) / rows.mean_over
+    if rows.tiled_rows is not None and len(w) <= _FEW:
+        margins = reduce(operator.add, (rows.x[:, p] * w[p] for p in range(len(w)))).reshape(-1, 1)
+    else:
+        margins = pair_margins(w, rows)
+    return -combine(pair_weights(margins, loss), rows) / rows.mean_over
 
 
 def log_loss_and_grad(w: Weights, rows: Rows, loss: Loss) -> tuple[Float[Array, ""], Weights]:
