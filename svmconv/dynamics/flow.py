@@ -37,6 +37,12 @@ _MAX_STEPS = 20_000
 """Per block; the stiffest problems measured take a few thousand in all."""
 
 
+PATIENCE = 1.0, 8.0
+"""Times `Frame.rounding`, in turn. A velocity that fades slowly can stay beside that threshold, and
+be motion at one stage of an implicit step, rest at the next: no long step is taken then. What is
+left to come is at most 8 rounding / kappa."""
+
+
 class Frame(NamedTuple):
     """w = v + s ref; excess = <ref, pair row> - 1, exactly zero on the support vectors."""
 
@@ -208,14 +214,16 @@ def _solve(
     loss: Loss,
 ) -> Float64[np.ndarray, "t *w"]:
     v = _wide(v0, rows)
-    vs, well = _integrate(v, jnp.asarray(ts), rows, frame, jnp.asarray(rtol), loss)
-    if not well:
-        raise SvmconvError(
-            f"the flow stopped between ln(1 + t) = {ts[0]:.6g} and {ts[-1]:.6g}, after "
-            f"{_MAX_STEPS:,} steps or at a step too small for float64: ask for a smaller log_t, "
-            "a larger rtol, or the co-moving frame (which also tells whether the classes separate)"
-        )
-    return np.asarray(vs)[..., : v0.shape[-1]]
+    for times in PATIENCE:
+        resting = frame._replace(rounding=times * frame.rounding)
+        vs, well = _integrate(v, jnp.asarray(ts), rows, resting, jnp.asarray(rtol), loss)
+        if well:
+            return np.asarray(vs)[..., : v0.shape[-1]]
+    raise SvmconvError(
+        f"the flow stopped between ln(1 + t) = {ts[0]:.6g} and {ts[-1]:.6g}, after "
+        f"{_MAX_STEPS:,} steps or at a step too small for float64: ask for a smaller log_t, "
+        "a larger rtol, or the co-moving frame (which also tells whether the classes separate)"
+    )
 
 
 def _padded(rows: losses.Rows, frame: Frame) -> tuple[losses.Rows, Frame]:

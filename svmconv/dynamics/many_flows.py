@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int
 
 from svmconv import losses
 from svmconv.devices import share_out
@@ -102,8 +102,7 @@ def _together(
     for first in range(0, clock.shape[1] - 1, _BLOCK):
         times = clock[:, first : first + _BLOCK + 1]
         given = jax.tree.map(lambda leaf, of=of: leaf[of], (v, times, rows, moving))
-        with jax.enable_x64(True):  # it is a matter of each thread
-            v, seen, well = jax.tree.map(np.array, _solve(given, rtol, loss))
+        v, seen, well = _patiently(given, rtol, loss)
         lost = lost | ~well
         if lost.all():
             v = np.zeros_like(v)
@@ -113,6 +112,26 @@ def _together(
             column[lost] = np.nan
         blocks.append([column[:, (first > 0) :] for column in seen])
     return Ensemble(*(np.concatenate(column, axis=1) for column in zip(*blocks, strict=True)))
+
+
+def _patiently(
+    given: tuple[Any, Any, Any, flow.Frame], rtol: float, loss: Loss
+) -> tuple[Any, tuple[Any, Any, Any], Bool[np.ndarray, " run"]]:
+    """Where the runs end, what was seen of them, and which of them got there."""
+    *start, moving = given
+    found: Any = None
+    for times in flow.PATIENCE:
+        resting = moving._replace(rounding=times * moving.rounding)
+        with jax.enable_x64(True):  # it is a matter of each thread
+            tried = jax.tree.map(np.array, _solve((*start, resting), rtol, loss))
+        if found is not None:  # what was well stays as it is
+            again = ~found[2]
+            for old, new in zip(jax.tree.leaves(found), jax.tree.leaves(tried), strict=True):
+                old[again] = new[again]
+        found = tried if found is None else found
+        if found[2].all():
+            break
+    return found
 
 
 @eqx.filter_jit

@@ -112,8 +112,8 @@ def test_a_flow_that_fails_leaves_the_others_alone(monkeypatch):
 
     def failing(*given):
         v, seen, well = real(*given)
-        calls.append(1)
-        return v, seen, np.asarray(well) & ~((np.arange(len(v)) == 1) & (len(calls) == 2))
+        calls.append(1)  # the second block, and once more
+        return v, seen, np.asarray(well) & ~((np.arange(len(v)) == 1) & (len(calls) in (2, 3)))
 
     monkeypatch.setattr(many_flows, "_solve", failing)
     runs = flows(sets, svms, times)
@@ -123,6 +123,15 @@ def test_a_flow_that_fails_leaves_the_others_alone(monkeypatch):
     (row,) = np.flatnonzero(lost)
     assert np.isfinite(runs.log_loss[row, :9]).all()
     assert np.isnan(runs.log_loss[row, 9:]).all()
+
+
+def test_a_velocity_beside_the_threshold_of_rest_does_not_stall():
+    """theta - 1 = .0024: near s = 9000 what is left fades over hundreds, just above rounding."""
+    problem = sc.data.half_spaces(100, 5, 0.3, seed=6415)
+    times = np.append(0.0, np.geomspace(0.01, np.logaddexp(0.0, 1e6), 64))
+    runs = flows([problem], [sc.max_margin(problem)], times)
+    run = sc.gradient_flow(problem, log_t=1e6)
+    assert abs(runs.log_loss[0, -1] - float(run.log_loss[-1])) <= FLOW * 1e6
 
 
 def both_and_one(monkeypatch, run):
