@@ -22,7 +22,10 @@ MANY = 1000
 
 
 def main(results: str = "results", folder: str = "docs/figures") -> int:
-    """1 if no figure could be drawn, else 0."""
+    """1 if no figure could be drawn, 2 for an option, of which there are none; else 0."""
+    if results.startswith("-") or folder.startswith("-"):
+        print((__doc__ or "").partition("\n")[0], file=sys.stderr)
+        return 2
     source, target, drawn = Path(results), Path(folder), 0
     for name, draw in FIGURES.items():
         try:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import xarray as xr
 
 from svmconv.errors import DataError, SvmconvError
+from svmconv.interruption import heard_everywhere
 from svmconv.results import check_writable, locked, save
 from svmconv.training.interrupted import Interrupted
 
@@ -38,6 +39,7 @@ def finished(work: Callable[[], None]) -> int:
     """0 once `work` is done, else one sentence on standard error: 2, or 130 on Ctrl-C."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # as it was during the imports
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    heard_everywhere()
     try:
         work()
     except SvmconvError as error:

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from svmconv.errors import DataError
+from svmconv.problem import check_counts
 from svmconv.processes import cores
 
 P = ParamSpec("P")
@@ -28,6 +29,7 @@ def use_cores(count: int | None = None) -> None:
     import jax
 
     wanted = len(cores()) if count is None else count
+    check_counts(1, count=wanted)
     try:
         jax.config.update("jax_num_cpu_devices", wanted)
     except RuntimeError:
@@ -35,6 +37,11 @@ def use_cores(count: int | None = None) -> None:
             raise DataError(
                 "JAX has already started: call use_cores before anything computes"
             ) from None
+
+
+def kind_of_device() -> str:
+    """Of the devices that runs divide among: "cpu", or the name of the accelerator."""
+    return at_hand()[0].device_kind
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+_SOON = 0.05
+"""Seconds, by which a callback has ended."""
+
+
+def heard_everywhere() -> None:
+    """Let a Ctrl-C come again that fell into a callback of the garbage collector (JAX has one).
+
+    There Python can only print it and go on.
+    """
+
+    def again(dropped: Any) -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            threading.Timer(_SOON, _thread.interrupt_main).start()
+        else:
+            sys.__unraisablehook__(dropped)
+
+    sys.unraisablehook = again
 
 
 @contextmanager

@@ -19,7 +19,11 @@ import xarray as xr
 from svmconv.errors import DataError
 
 SCHEMA = 1
-_PACKAGES = ("svmconv", "jax", "numpy", "diffrax", "optax", "flax", "cvxpy")
+_PACKAGES = (
+    "svmconv", "jax", "jaxlib", "numpy", "scipy", "diffrax", "optimistix", "lineax", "equinox",
+    "optax", "flax", "cvxpy", "clarabel", "daqp",
+)  # fmt: skip
+"""All that has a say in a digit of a result."""
 
 
 def run_id(config: Mapping[str, Any]) -> str:
@@ -28,8 +32,12 @@ def run_id(config: Mapping[str, Any]) -> str:
 
 
 def provenance() -> dict[str, Any]:
-    """Versions and git revision; no host, no clock, so that equal runs give equal files."""
-    return {"versions": {p: _version(p) for p in _PACKAGES}, "git": _git_revision()}
+    """Versions, git revision and source; no host, no clock: equal runs give equal files."""
+    return {
+        "versions": {p: _version(p) for p in _PACKAGES},
+        "git": _git_revision(),
+        "source": _source(),
+    }
 
 
 def save(dataset: xr.Dataset, path: str | Path, config: Mapping[str, Any] | None = None) -> Path:
@@ -45,11 +53,11 @@ def save(dataset: xr.Dataset, path: str | Path, config: Mapping[str, Any] | None
     return Path(path)
 
 
-def stamp(config: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The attributes that make a NetCDF file a result of svmconv."""
+def stamp(config: Mapping[str, Any] | None = None, **more: str) -> dict[str, Any]:
+    """The attributes that make a NetCDF file a result of svmconv; `more` joins its provenance."""
     return {
         "svmconv_schema": SCHEMA,
-        "provenance": _canonical({"config": config or {}, **provenance()}),
+        "provenance": _canonical({"config": config or {}, **provenance(), **more}),
     }
 
 
@@ -152,6 +160,15 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _source() -> str:
+    """Hash of the package: a revision does not tell one uncommitted change from another."""
+    package = Path(__file__).parent
+    found = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        found.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def _git_revision() -> str:

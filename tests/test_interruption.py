@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -52,3 +54,21 @@ def test_a_thread_may_use_it():
     thread.start()
     thread.join()
     assert ran
+
+
+def test_ctrl_c_within_the_garbage_collector_comes_again():
+    """JAX has a callback there, and what it raises can go nowhere."""
+    script = (
+        "import gc, signal, time\n"
+        "from svmconv.interruption import heard_everywhere\n"
+        "heard_everywhere()\n"
+        "once = [signal.SIGINT]\n"
+        "gc.callbacks.append(lambda *_: once and signal.raise_signal(once.pop()))\n"
+        "try:\n"
+        "    gc.collect()\n"
+        "    time.sleep(20)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('heard')\n"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (found.stdout, found.stderr) == ("heard\n", "")

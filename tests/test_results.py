@@ -164,7 +164,7 @@ def test_run_id_is_the_hash_of_the_canonical_configuration():
 
 def test_provenance_names_versions_and_revision_only(monkeypatch):
     found = results.provenance()
-    assert set(found) == {"versions", "git"}
+    assert set(found) == {"versions", "git", "source"}
     assert found["versions"]["numpy"] == np.__version__
 
     def missing(package):

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from svmconv.cli.arguments import UsageError, parse
+from svmconv.interruption import heard_everywhere
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; the exit status. Errors become one sentence on standard error."""
+    heard_everywhere()
     with warnings.catch_warnings():
         warnings.showwarning = _warn
         try:

@@ -200,7 +200,7 @@ SEVERAL: dict[str, tuple[Callable[[str], Any], str]] = {
     "b1": (_number, "adam"),
     "b2": (_number, "adam"),
     "eps": (_number, "adam"),
-    "bias": (_one_of(BIASES), "none (default), augmented"),
+    "bias": (str, "none (default), augmented"),
     "bias_scale": (_number, "augmented: minimise |w|^2 + b^2/C"),
 }
 _SINGLE: dict[str, tuple[Callable[[str], Any], str]] = {

@@ -135,7 +135,7 @@ class Sweep:
     yes: bool = False
 
     def run(self) -> int:
-        """0; the name of the file and what came out are printed."""
+        """0, or 1 where no run came out well; the file and what came out are printed."""
         from svmconv.devices import use_cores
         from svmconv.errors import DataError
         from svmconv.sweep import Grid, plan, sweep
@@ -151,8 +151,10 @@ class Sweep:
             status = found.status.values
             print(f"{self.out}: {len(status):,} runs")
             for word in sorted(set(status)):
-                print(f"  {int((status == word).sum()):,} {word}")
-        return 0
+                of = status == word
+                reason = str(found.reason.values[of][0])
+                print(f"  {int(of.sum()):,} {word}" + (f", the first: {reason}" if reason else ""))
+        return int(not (status == "ok").any())
 
 
 @dataclass(frozen=True)

@@ -77,11 +77,16 @@ def descents(
 
 
 def group_of(runs: int, row_bytes: int) -> int:
-    """Runs of a group: a power of two, at most `runs`, that fits the cache on a CPU."""
-    if jax.default_backend() != "cpu":
-        return max(1, runs // jax.device_count())
-    fitting = max(1, min(WIDEST, CACHE // row_bytes, runs // SHARES))
-    return 1 << (fitting.bit_length() - 1)
+    """Runs of a group: a power of two that divides `runs`, and on a CPU fits the cache.
+
+    On a CPU it is the same for any number of devices. A GPU would idle in small groups: there each
+    device takes one, and the last bits may depend on how many devices there are.
+    """
+    if jax.default_backend() == "cpu":
+        fitting = max(1, min(WIDEST, CACHE // row_bytes, runs // SHARES))
+    else:
+        fitting = max(1, runs // jax.device_count())
+    return min(1 << (fitting.bit_length() - 1), runs & -runs)
 
 
 def _first_states(w: Any, n: int, optimizers: Sequence[Optimizer]) -> Any:

@@ -44,9 +44,26 @@ def computed(
 
         running = as_completed([submit(part) for part in islice(wanted, ahead)])
         for future in running:
-            yield future.result()
+            yield _result(future, address)
             for part in islice(wanted, 1):
                 running.add(submit(part))
+
+
+def _result(future: Any, address: str) -> tuple[Part, dict[str, np.ndarray]]:
+    from distributed import CancelledError, KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker:
+        raise DataError(
+            f"a part killed {RETRIES + 1} workers, for want of memory perhaps: give workers more, "
+            "or make n smaller"
+        ) from None
+    except (CancelledError, OSError):
+        raise DataError(
+            f"the scheduler at {address} is gone: what was finished is kept, and the same command "
+            "goes on from there"
+        ) from None
 
 
 def _compute(grid: Grid, part: Part) -> tuple[Part, dict[str, np.ndarray]]:
@@ -89,8 +106,8 @@ def _check_versions(client: Any) -> None:
     ours = provenance()
     for worker, theirs in client.run(provenance).items():
         if theirs != ours:
-            names = {**ours["versions"], "revision": ours["git"]}
-            others = {**theirs["versions"], "revision": theirs["git"]}
+            names = {**ours["versions"], "revision": ours["git"], "source": ours["source"]}
+            others = {**theirs["versions"], "revision": theirs["git"], "source": theirs["source"]}
             name = next(name for name in names if names[name] != others.get(name))
             raise DataError(
                 f"worker {worker} has {name} {others.get(name)}, this process {names[name]}: "

@@ -13,10 +13,13 @@ from functools import cached_property
 from itertools import product
 from typing import Any, cast, get_args
 
+import numpy as np
+
 from svmconv import data, optimizers
 from svmconv.errors import DataError
 from svmconv.hints import nearest
 from svmconv.optimizers import Optimizer
+from svmconv.optimizers.optimizer import Scheduled
 from svmconv.problem import Loss, Problem, check_choice, check_counts, check_real
 from svmconv.results import run_id
 
@@ -49,8 +52,12 @@ _RATE = 0.1
 
 Words = Ints = Floats = Truths = Any
 """One value of the kind, or several; a tuple of them once the grid is made."""
-Count = Any
-"""A whole number; 1e6 is one."""
+Count = Number = Any
+"""A whole number, of which 1e6 is one; a number, of whatever library."""
+_MOST = 10**15
+"""Of anything counted."""
+_LONGEST, _MOST_LENGTHS = 1e9, 10**8
+"""The largest ln t of a flow, and as many steps of shrinking length as can be added up."""
 _KINDS = {"Words": str, "Ints": int, "Floats": float, "Truths": bool}
 
 
@@ -89,7 +96,7 @@ class Grid:
     bias_scale: Floats = (1.0,)
     seeds: Count = 1
     steps: Count | None = None
-    log_t: float | None = None
+    log_t: Number | None = None
     loss: Loss = "logistic"
 
     def __post_init__(self) -> None:
@@ -98,8 +105,10 @@ class Grid:
             if field.type in _KINDS:
                 several = isinstance(value, Iterable) and not isinstance(value, str)
                 kind = _KINDS[field.type]
-                values = (_of_kind(field.name, v, kind) for v in (value if several else (value,)))
+                values = [_of_kind(field.name, v, kind) for v in (value if several else (value,))]
                 object.__setattr__(self, field.name, tuple(dict.fromkeys(values)))
+                if kind is int:
+                    check_counts(1, **{field.name: min(values, default=1)})
         self._check_end()
         _check_names("data set", self.data, DATA)
         _check_names("optimizer", self.optimizer, OPTIMIZERS)
@@ -116,7 +125,12 @@ class Grid:
         if not (self.data and self.bias and self.bias_scale):
             raise DataError("the grid is empty: name a data set, a bias and a bias_scale at least")
         for method in self.methods:  # made, each has made its own checks
-            if method and not math.isfinite(method.elapsed(cast(int, self.steps))):
+            steps = cast(int, self.steps)
+            if isinstance(method, Scheduled) and method.power and steps > _MOST_LENGTHS:
+                raise DataError(
+                    f"steps of power > 0 are added up: ask for {_MOST_LENGTHS:.0e} at most"
+                )
+            if method and not math.isfinite(method.elapsed(steps)):
                 raise DataError(f"{self.steps:,} steps of {method} are longer than any number")
 
     def _check_end(self) -> None:
@@ -125,8 +139,11 @@ class Grid:
         if self.steps is not None:
             object.__setattr__(self, "steps", _of_kind("steps", self.steps, int))
             check_counts(1, steps=self.steps)
-        elif not (isinstance(self.log_t, int | float) and math.isfinite(self.log_t)):
-            raise DataError(f"log_t must be a finite number, got {self.log_t!r}")
+        else:
+            log_t = _of_kind("log_t", self.log_t, float)
+            if log_t > _LONGEST:
+                raise DataError(f"log_t must be at most {_LONGEST:.0e}, got {log_t!r}")
+            object.__setattr__(self, "log_t", log_t)
         if (self.steps is None) != (not self.optimizer):
             raise DataError(
                 "steps needs an optimizer, and log_t, the gradient flow, takes none: name "
@@ -238,13 +255,17 @@ def _of_kind(name: str, value: Any, kind: type) -> Any:
     if kind is str:
         return str(value)
     if kind is bool:
-        if not isinstance(value, bool):
+        if not isinstance(value, bool | np.bool_):
             raise DataError(f"{name} must be True or False, got {value!r}")
-        return value
+        return bool(value)
     check_real(**{name: value})
+    if not abs(value) < math.inf:
+        raise DataError(f"{name} must be a finite number, got {value!r}")
+    if kind is int and abs(value) > _MOST:
+        raise DataError(f"{name} must be at most {_MOST:.0e}, got {value!r:.40}")
     if kind is int and not float(value).is_integer():
         raise DataError(f"{name} must be a whole number, got {value!r}")
-    return kind(value)
+    return kind(value) + kind(0)  # -0.0 is 0.0
 
 
 def _parameters(kind: Callable[..., Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from svmconv.problem import Bias, Geometry, Problem
 from svmconv.svm.result import MaxMargin
 from svmconv.svm.solve import max_margin
 from svmconv.sweep import clock
-from svmconv.sweep.grid import Choice, Grid
+from svmconv.sweep.grid import OF_DATA, Choice, Grid
 from svmconv.sweep.plan import Part
 from svmconv.theory.constants import Constants, constants
 from svmconv.theory.forecast import forecast_log_loss, forecast_margin, forecast_weights, out
@@ -42,15 +42,15 @@ NUMBERS = {
     "relative_gap": "by which the certificate's bounds of gamma differ",
     "floor": "angle that the certificate leaves, rad; nan off l2",
     "support": "number of support vectors",
-    "theta": "smallest margin off the support, in units of gamma",
-    "lambda_min": "smallest eigenvalue of M = sum alpha z z^T on the span of the support",
-    "kappa": "remainders decay like t^-kappa: min(lambda_min, theta - 1)",
+    "svm_theta": "smallest margin off the support, in units of gamma",
+    "svm_lambda_min": "smallest eigenvalue of M = sum alpha z z^T on the span of the support",
+    "kappa": "remainders decay like t^-kappa: min(svm_lambda_min, svm_theta - 1)",
     "entropy": "H of the maximum-entropy duals, nats",
     "min_entropy": "H_inf of them, nats",
-    "spanning": "1 if the support vectors span the rows, so that forecasts measure nothing",
+    "svm_spanning": "1 if the support vectors span the rows, so that forecasts measure nothing",
     "degenerate": "1 if a row touches the margin with zero dual: forecasts are nan then",
     "final_log1p_time": "ln(1 + t) at the end of the run, which may lie between two of log1p_t",
-    "final_angle": "angle there",
+    "final_angle": "angle there, rad",
     "final_margin_gap": "margin_gap there",
     "final_log_loss": "log_loss there",
     "scaled_gap": "|w| gamma - margin at the end of the run",
@@ -123,7 +123,10 @@ def compute(grid: Grid, part: Part) -> dict[str, np.ndarray]:
             view["status"][index], view["reason"][index] = solved[index].trouble[geometry]
         if good.any():
             well = [one for one, is_good in zip(solved, good, strict=True) if is_good]
-            _compare(grid, method, well, np.flatnonzero(good), times, view, part.width)
+            try:
+                _compare(grid, method, well, np.flatnonzero(good), times, view, part.width)
+            except DataError as error:  # batches that do not fit the rows, say
+                view["status"][good], view["reason"][good] = "unusable", str(error)
     return {name: column.reshape(-1, *column.shape[2:]) for name, column in columns.items()}
 
 
@@ -231,8 +234,17 @@ def measured(
     }
     if geometry != "l2" or limit is None:
         return curves, numbers
-    names = ("theta", "lambda_min", "kappa", "entropy", "min_entropy", "spanning", "degenerate")
-    numbers |= {name: float(getattr(limit, name)) for name in names}
+    for name in (
+        "theta",
+        "lambda_min",
+        "kappa",
+        "entropy",
+        "min_entropy",
+        "spanning",
+        "degenerate",
+    ):
+        # A data set may have a parameter of the same name: what was asked for, not what came out.
+        numbers[f"svm_{name}" if name in OF_DATA else name] = float(getattr(limit, name))
     if isinstance(method, Adam) or limit.degenerate:
         return curves, numbers
     by_time = method is None or not method.on_log_loss

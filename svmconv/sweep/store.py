@@ -19,16 +19,22 @@ import h5netcdf
 import h5py
 import numpy as np
 
+from svmconv.devices import kind_of_device
 from svmconv.errors import DataError
-from svmconv.results import check_writable, locked, open_lazily, stamp, write_aside
+from svmconv.results import check_writable, locked, open_lazily, run_id, stamp, write_aside
 from svmconv.sweep import clock, plan
 from svmconv.sweep.grid import Grid
 from svmconv.sweep.plan import Part
 from svmconv.sweep.runs import CURVES, NUMBERS, TIMES, describe
 
 _PLAN = "plan.json"
+_OF = "part_of"
 _WORDS = ("id", "data", "optimizer", "bias", "loss", "status", "reason")
-_LONG_NAMES = {**CURVES, **NUMBERS, **TIMES}
+_LONG_NAMES = {
+    **CURVES, **NUMBERS, **TIMES,
+    "id": "hash of the run's configuration", "status": "ok, or why the row is nan",
+    "reason": "the same in a sentence",
+}  # fmt: skip
 _WHOLE = -1
 """An integer coordinate that does not apply."""
 
@@ -39,16 +45,20 @@ class Store:
     def __init__(self, grid: Grid, out: Path) -> None:
         self.grid, self.out = grid, out
         self.folder = out.with_name(f"{out.name}.parts")
-        self._stamp = stamp(grid.config())
+        self._stamp = stamp(grid.config(), device=kind_of_device(), dtype="float64")
         self._origin = json.loads(self._stamp["provenance"])
 
     def complete(self) -> bool:
         """Whether the file is there already. DataError if it is of another sweep or version."""
         if not self.out.exists():
             return False
+        if self.out.is_dir():
+            raise DataError(f"{self.out} is a folder: choose another --out")
         with open_lazily(self.out) as found:
             theirs = json.loads(found.attrs["provenance"])
         _check_same(self.out, theirs, self._origin, "choose another --out or move it away")
+        if self.folder.exists():  # killed between the last two steps
+            shutil.rmtree(self.folder)
         return True
 
     @contextmanager
@@ -78,15 +88,28 @@ class Store:
         """Put a finished part on disk."""
         plain = {n: c.astype(str) if c.dtype == object else c for n, c in columns.items()}
         with write_aside(self._path(part)) as aside:
-            np.savez(aside, **plain)  # pyright: ignore[reportArgumentType]
+            np.savez(aside, **{_OF: self._mark(part)}, **plain)  # pyright: ignore[reportArgumentType]
 
     def assemble(self) -> None:
         """Write the file from all parts, then remove them."""
         self._check_space(plan.size(self.grid))
+        try:
+            self._write()
+        except RuntimeError as error:  # HDF5 has no OSError for a full disk
+            reason = str(error).partition("\n")[0]
+            raise DataError(
+                f"{self.out} could not be written ({reason}): free some space"
+            ) from None
+        shutil.rmtree(self.folder)
+
+    def _write(self) -> None:
         with write_aside(self.out) as aside, h5netcdf.File(aside.name, "w") as file:
             times = clock.axis(self.grid)
             file.dimensions = {"run": self.grid.size, "log1p_t": len(times)}
-            file.create_variable("log1p_t", ("log1p_t",), data=times)
+            axis = file.create_variable("log1p_t", ("log1p_t",), data=times)
+            axis.attrs["long_name"] = (
+                "ln(1 + t), t the total length of the steps or the flow's time"
+            )
             described = coordinates(self.grid)
             for part in plan.parts(self.grid):
                 self._copy(part, file, described)
@@ -95,7 +118,6 @@ class Store:
                 self._stamp,
                 coordinates=" ".join(name for name in file.variables if name in named),
             )
-        shutil.rmtree(self.folder)
 
     def _copy(
         self, part: Part, file: h5netcdf.File, labels: Mapping[str, tuple[type, Any]]
@@ -120,8 +142,8 @@ class Store:
                 dims = ("run", "log1p_t")[: column.ndim]
                 kind = h5py.string_dtype() if name in _WORDS else column.dtype
                 variable = file.create_variable(name, dims, dtype=kind)
-                if name in _LONG_NAMES:
-                    variable.attrs["long_name"] = _LONG_NAMES[name]
+                asked = f"{name}, as asked for; -1, nan or nothing where there is none"
+                variable.attrs["long_name"] = _LONG_NAMES.get(name, asked)
             if name in _WORDS:
                 column = column.astype(object)
             file.variables[name][part.runs(grid)] = column
@@ -129,9 +151,18 @@ class Store:
     def _load(self, part: Part) -> dict[str, np.ndarray]:
         try:
             with open(self._path(part), "rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
+                columns = dict(arrays)
+            if columns.pop(_OF, None) != self._mark(part):
+                raise DataError(f"{self._path(part)} is a part of another sweep: remove it")
+            return columns
+        except DataError:
+            raise
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             raise DataError(self._damaged(part)) from None
+
+    def _mark(self, part: Part) -> str:
+        """Which part of which sweep, by what code."""
+        return f"{part.number} of {run_id(self._origin)}"
 
     def _damaged(self, part: Part) -> str:
         return f"{self._path(part)} is damaged: remove it and give the same command again"
@@ -142,6 +173,8 @@ class Store:
     def _check_plan(self) -> None:
         """What is in the folder must be of this sweep and these versions."""
         path = self.folder / _PLAN
+        if not any(self.folder.glob("part-*.npz")):  # nothing to lose
+            path.unlink(missing_ok=True)
         if not path.exists():
             with write_aside(path) as aside:
                 aside.write(json.dumps(self._origin, indent=1).encode())
@@ -177,7 +210,7 @@ def _check_same(
     path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any], advice: str
 ) -> None:
     """DataError that names the first difference."""
-    for key in ("config", "versions", "git"):
+    for key in ("config", "versions", "git", "source", "device"):
         a, b = theirs.get(key), ours[key]
         if a == b:
             continue
@@ -185,5 +218,5 @@ def _check_same(
             name = next(name for name in {**a, **b} if a.get(name) != b.get(name))
             difference = f"{name} {a.get(name)!r}, not {b.get(name)!r}"
         else:
-            difference = f"revision {a}, not {b}"
+            difference = f"{'revision' if key == 'git' else key} {a}, not {b}"
         raise DataError(f"{path} is of another sweep ({difference}): {advice}")

@@ -11,7 +11,7 @@ import pytest
 
 import svmconv as sc
 from svmconv import devices
-from svmconv.dynamics import flow, many_flows
+from svmconv.dynamics import flow, many_descents, many_flows
 from svmconv.dynamics.many_descents import descents
 from svmconv.dynamics.many_flows import flows
 from svmconv.dynamics.recording import stacked
@@ -184,3 +184,13 @@ def test_devices_are_chosen_before_jax_starts(monkeypatch):
     with pytest.raises(sc.DataError, match="already started"):
         devices.use_cores(5)
     devices.use_cores(2)  # as it is
+
+
+@pytest.mark.parametrize("runs", [1, 6, 8, 36, 1000, 1024])
+@pytest.mark.parametrize("devices_there", [1, 3, 8])
+def test_a_group_divides_the_runs(monkeypatch, runs, devices_there):
+    monkeypatch.setattr(jax, "device_count", lambda: devices_there)
+    for backend in ("cpu", "gpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        for row_bytes in (100, 10**7):
+            assert runs % many_descents.group_of(runs, row_bytes) == 0

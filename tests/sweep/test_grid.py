@@ -142,3 +142,42 @@ def test_the_axis_ends_with_the_last_step_of_the_longest_method():
     assert max(ends[:-1]) < 1000  # the others end between two points
     np.testing.assert_allclose(np.expm1(times[[0, -1]]), [0.1, 0.7 * 1000 * 1003 / 4])
     assert clock.axis(Grid(optimizer="gd", steps=1)).size == 1
+
+
+def test_equal_numbers_are_equal_runs():
+    def ids(**fields):
+        grid = Grid(**fields)
+        return [
+            s.choice(0).run_id(m, grid) for s in grid.shapes for m in grid.methods
+        ], grid.config()
+
+    assert ids(log_t=1000) == ids(log_t=1000.0) == ids(log_t=np.int64(1000))
+    descent = {"optimizer": "normalized-gd", "steps": 10}
+    assert ids(power=0.0, **descent) == ids(power=-0.0, **descent) == ids(power=0, **descent)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, True, "1"])
+def test_no_number_is_no_log_t_and_no_margin(value):
+    for fields in ({"log_t": value}, {"log_t": 1.0, "margin": value}):
+        with pytest.raises(sc.DataError, match=r"(log_t|margin) must be a (real|finite) number"):
+            Grid(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"n": 0}, "n must be an integer of at least 1"),
+        ({"d": (2, -4)}, "d must be an integer of at least 1"),
+        ({"seeds": 1e25}, "seeds must be at most 1e"),
+        ({"n": 10**400}, "n must be a"),
+        ({"steps": 1e10, "optimizer": "normalized-gd", "power": 0.5}, "ask for 1e.08 at most"),
+    ],
+)
+def test_numbers_beyond_all_use_are_one_sentence(fields, message):
+    with pytest.raises(sc.DataError, match=message):
+        Grid(**{"optimizer": "gd", "steps": 10, **fields})
+
+
+def test_a_flow_has_an_end():
+    with pytest.raises(sc.DataError, match="log_t must be at most"):
+        Grid(log_t=1e300)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -228,13 +230,75 @@ def test_a_finished_file_is_read_and_another_sweeps_refused(undisturbed, monkeyp
 def test_parts_of_another_sweep_version_or_process_are_refused(tmp_path, monkeypatch):
     out = tmp_path / "begun.nc"
     store = stores.Store(GRID, out)
-    with store.open(), pytest.raises(sc.DataError, match="another process"):
-        sweep(GRID, out)
+    with store.open():
+        store.keep(next(plan.parts(GRID)), {})
+        with pytest.raises(sc.DataError, match="another process"):
+            sweep(GRID, out)
     with pytest.raises(sc.DataError, match=r"another sweep \(seeds 20, not 2\)"):
         sweep(Grid(**{**GRID.config(), "seeds": 2}), out)
     monkeypatch.setattr("svmconv.results._version", lambda package: "9.9")
     with pytest.raises(sc.DataError, match="go on with what it was begun with"):
         sweep(GRID, out)
+
+
+def test_what_was_asked_of_one_data_set_does_not_hide_what_another_has(tmp_path):
+    """theta of `planted` is a parameter; every data set has one that is measured."""
+    grid = Grid(
+        data=("planted", "half_spaces"), n=50, d=4, theta=1.5,
+        optimizer=("gd", "sign-descent"), steps=5,
+    )  # fmt: skip
+    with sweep(grid, tmp_path / "two.nc") as found:
+        kinds = found.data.values, found.optimizer.values
+        np.testing.assert_array_equal(np.isnan(found.theta), kinds[0] == "half_spaces")
+        of_gd = kinds[1] == "gd"
+        np.testing.assert_array_equal(np.isfinite(found.svm_theta), of_gd)
+        least = np.minimum(found.svm_lambda_min, found.svm_theta - 1.0)
+        np.testing.assert_allclose(found.kappa[of_gd], least[of_gd])
+        assert all("long_name" in found[name].attrs for name in (*found.coords, *found))
+
+
+def test_batches_that_do_not_fit_are_labelled_and_the_others_go_on(tmp_path):
+    grid = Grid(optimizer="sgd", batch=15, n=(30, 10), d=2, steps=4)
+    with sweep(grid, tmp_path / "sgd.nc") as found:
+        np.testing.assert_array_equal(found.status, ["ok", "unusable"])
+        assert "batch=15" in str(found.reason.values[1])
+
+
+def test_a_folder_without_a_part_is_taken_over(tmp_path, monkeypatch):
+    monkeypatch.setattr("svmconv.sweep.compute", computed)
+    with stores.Store(replace(GRID, steps=7), tmp_path / "a.nc").open():
+        pass
+    sweep(GRID, tmp_path / "a.nc").close()
+
+
+def test_a_disk_that_fills_up_while_the_file_is_written_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("svmconv.sweep.compute", computed)
+
+    def full(*_):
+        raise RuntimeError("Can't close file (errno = 28)\nmore")
+
+    monkeypatch.setattr(stores.Store, "_copy", full)
+    with pytest.raises(sc.DataError, match=r"errno = 28.*: free some space"):
+        sweep(GRID, tmp_path / "a.nc")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.nc.parts"]
+    monkeypatch.undo()
+    monkeypatch.setattr(plan, "WIDEST", 8)
+    sweep(GRID, tmp_path / "a.nc").close()
+
+
+def test_a_part_of_another_sweep_is_not_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr("svmconv.sweep.compute", computed)
+    other = replace(GRID, rate=(0.2, 0.5))
+    stores_of = [stores.Store(grid, tmp_path / f"{k}.nc") for k, grid in enumerate((GRID, other))]
+    part = next(plan.parts(GRID))
+    with stores_of[1].open(), stores_of[0].open():
+        stores_of[1].keep(part, computed(GRID, part))
+        ours, theirs = (store.folder / "part-000000.npz" for store in stores_of)
+        shutil.copy(theirs, ours)
+    with pytest.raises(
+        sc.DataError, match=r"part-000000.npz is a part of another sweep: remove it"
+    ):
+        sweep(GRID, tmp_path / "0.nc")
 
 
 def test_a_truncated_part_is_named(tmp_path, undisturbed, monkeypatch):
