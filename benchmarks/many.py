@@ -31,7 +31,7 @@ from svmconv.optimizers import GD, NormalizedGD, Optimizer
 
 RATE = 0.1
 REPEATS = 5
-SIZES = ((1024, 100, 2, 50_000, 25.0, 8.0), (64, 1000, 10, 20_000, 6.0, 3.0))
+SIZES = ((1024, 100, 2, 20_000, 25.0, 8.0), (64, 1000, 10, 10_000, 6.0, 3.0))
 """Runs, rows, features, steps; how many times the numpy and the PyTorch loop."""
 DEVICES = 1.8
 FLOWS, FLOWS_SECONDS = 1024, 600.0
@@ -56,9 +56,9 @@ def beside_peers(
         "ours": (runs * steps, lambda: descend(problems, GD(RATE), steps)),
         "numpy": (steps, lambda: numpy_loop(z[0], steps)),
     }
-    torch = torch_loop(z, steps // 100)
+    torch = torch_loop(z, steps // 50)
     if torch is not None:
-        contestants["torch"] = (runs * (steps // 100), torch)
+        contestants["torch"] = (runs * (steps // 50), torch)
     speed = in_turn(contestants)
     ours = speed["ours"]
     yield Line(f"gradient descent, {runs} runs of {n} x {d}", f"{ours / 1e6:.3f} M run-steps/s")
