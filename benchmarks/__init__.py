@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -23,6 +26,18 @@ class Line(NamedTuple):
             return line.rstrip()
         verdict = {True: "met", False: "MISSED", None: "not measured"}[self.met]
         return f"{line}target {self.target}: {verdict}"
+
+
+def on_cores(count: int, *module: str) -> list[float]:
+    """The numbers that `python -m MODULE ...` prints where it may use `count` cores only."""
+    ours = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, ours[:count])
+    try:
+        command = [sys.executable, "-m", *module]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    finally:
+        os.sched_setaffinity(0, ours)
+    return [float(word) for word in told.split()]
 
 
 def timed(run: Callable[[], T]) -> tuple[float, T]:

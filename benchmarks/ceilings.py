@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -19,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from benchmarks import Line, timed
+from benchmarks import Line, on_cores, timed
 from svmconv.devices import compiled
 from svmconv.losses import pair_weights
 
@@ -71,7 +69,8 @@ def measured() -> Ceilings:
 
         return run
 
-    exp, sigmoid = _in_jax(cores)
+    # XLA's exp and our sigmoid, of a core in a process that has no other: two would share threads.
+    exp, sigmoid = (cores * each for each in on_cores(1, "benchmarks.ceilings"))
     return Ceilings(
         read=cores * 8 * 4_000_000 * 5 / _together(dots(large, 5), cores),
         cached=cores * 8 * 40_000 * 500 / _together(dots(small, 500), cores),
@@ -93,19 +92,6 @@ def _together(run: Callable[[int], None], cores: int) -> float:
 
 def _sigmoid(x: Array) -> Array:
     return pair_weights(-x[:, None], "logistic")[:, 0]
-
-
-def _in_jax(cores: int) -> tuple[float, float]:
-    """XLA's exp and our sigmoid: of one core, in a process that has no other, times `cores`."""
-    ours = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, ours[:1])
-    try:
-        command = [sys.executable, "-m", "benchmarks.ceilings"]
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    finally:
-        os.sched_setaffinity(0, ours)
-    exp, sigmoid = map(float, told.split())
-    return cores * exp, cores * sigmoid
 
 
 def _values(function: Callable[[Array], Array]) -> float:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import svmconv as sc
-from benchmarks import Line, ceilings, timed
+from benchmarks import Line, ceilings, on_cores, timed
 from svmconv import devices
 from svmconv.dynamics.many_descents import descents
 from svmconv.dynamics.many_flows import flows
@@ -103,19 +103,13 @@ def shares(rows: float, d: int) -> Line:
 
 def scaling(*size: int) -> Line:
     """All cores over one, in turn; a process has as many devices as it may use cores."""
-    cores = sorted(os.sched_getaffinity(0))
-    command = [sys.executable, "-m", "benchmarks.many", *map(str, size)]
-    found: dict[int, list[float]] = {1: [], len(cores): []}
+    cores = len(os.sched_getaffinity(0))
+    found: dict[int, list[float]] = {1: [], cores: []}
     for _ in range(3):
         for count, speeds in found.items():
-            os.sched_setaffinity(0, cores[:count])
-            try:
-                told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            finally:
-                os.sched_setaffinity(0, cores)
-            speeds.append(float(told))
+            speeds += on_cores(count, "benchmarks.many", *map(str, size))
     one, all_of_them = (statistics.median(speeds) for speeds in found.values())
-    ratio, what = all_of_them / one, f"  {len(cores)} devices over one, a core each"
+    ratio, what = all_of_them / one, f"  {cores} devices over one, a core each"
     return Line(what, f"{ratio:.2f} times", f"at least {DEVICES:g}", ratio >= DEVICES)
 
 

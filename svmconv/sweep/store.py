@@ -152,13 +152,11 @@ class Store:
         try:
             with open(self._path(part), "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 columns = dict(arrays)
-            if columns.pop(_OF, None) != self._mark(part):
-                raise DataError(f"{self._path(part)} is a part of another sweep: remove it")
-            return columns
-        except DataError:
-            raise
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             raise DataError(self._damaged(part)) from None
+        if columns.pop(_OF, None) != self._mark(part):
+            raise DataError(f"{self._path(part)} is a part of another sweep: remove it")
+        return columns
 
     def _mark(self, part: Part) -> str:
         """Which part of which sweep, by what code."""
