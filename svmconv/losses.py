@@ -30,7 +30,7 @@ _TILE = 200
 """Rows of a tile, about: what a step knows of them stays in the first cache."""
 _LANES = 8
 """Sums run side by side, as in a vector of the processor; tiles are multiples of it."""
-_FEW = 4
+FEW = 4
 """Features whose products are written out where the margins are used once: one pass less."""
 _PADE = [
     factorial(12 - j) * factorial(6) / (factorial(12) * factorial(j) * factorial(6 - j))
@@ -157,7 +157,7 @@ def grown_pair_weights(margins: PairMargins, exponents: PairMargins, loss: Loss)
 
 def grad_loss(w: Weights, rows: Rows, loss: Loss) -> Weights:
     """Gradient of the mean loss; underflows to zero where the log-loss is below -708."""
-    if rows.tiled_rows is not None and len(w) <= _FEW:
+    if rows.tiled_rows is not None and len(w) <= FEW:
         margins = reduce(operator.add, (rows.x[:, p] * w[p] for p in range(len(w)))).reshape(-1, 1)
     else:
         margins = pair_margins(w, rows)

@@ -27,7 +27,7 @@ from svmconv.problem import Bias, Loss, Problem
 
 CACHE = 128_000
 """Bytes of rows that a group of runs may have: with all that a step makes of them they stay in half
-a megabyte, a core's share of the second cache."""
+a megabyte, a core's share of the second cache. Of FEW features it makes half as much."""
 WIDEST = 256
 """Runs of a group at most: by then the price of starting each operation is spread thin."""
 SHARES = 4
@@ -55,7 +55,7 @@ def descents(
     x = np.stack([losses.host_rows(problem, bias, c) for problem, c in each])
     own = None if problems[0].binary else np.stack([problem.own for problem in problems])
     k = () if problems[0].binary else (problems[0].n_classes,)
-    count, group = len(problems), group_of(len(problems), x[0].nbytes)
+    count, group = len(problems), group_of(len(problems), *x.shape[1:])
     with jax.enable_x64(True):
         w = np.zeros((count, *k, x.shape[2]))
         state = _first_states(jnp.asarray(w[0]), x.shape[1], optimizers)
@@ -76,14 +76,15 @@ def descents(
         return Ensemble(*(np.stack(column, axis=1) for column in zip(*records, strict=True)))
 
 
-def group_of(runs: int, row_bytes: int) -> int:
+def group_of(runs: int, n: int, p: int) -> int:
     """Runs of a group: a power of two that divides `runs`, and on a CPU fits the cache.
 
     On a CPU it is the same for any number of devices. A GPU would idle in small groups: there each
     device takes one, and the last bits may depend on how many devices there are.
     """
     if jax.default_backend() == "cpu":
-        fitting = max(1, min(WIDEST, CACHE // row_bytes, runs // SHARES))
+        cache = CACHE if p > losses.FEW else 2 * CACHE
+        fitting = max(1, min(WIDEST, cache // (8 * n * p), runs // SHARES))
     else:
         fitting = max(1, runs // jax.device_count())
     return min(1 << (fitting.bit_length() - 1), runs & -runs)

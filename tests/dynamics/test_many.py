@@ -192,5 +192,5 @@ def test_a_group_divides_the_runs(monkeypatch, runs, devices_there):
     monkeypatch.setattr(jax, "device_count", lambda: devices_there)
     for backend in ("cpu", "gpu"):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
-        for row_bytes in (100, 10**7):
-            assert runs % many_descents.group_of(runs, row_bytes) == 0
+        for n, p in ((6, 2), (10**5, 10)):
+            assert runs % many_descents.group_of(runs, n, p) == 0
