@@ -162,7 +162,7 @@ def memory() -> Line:
 def whole_sweep(runs: int) -> tuple[float, float]:
     """Megabytes at most, and seconds without starting and compiling."""
     script = (
-        "import resource, sys, tempfile, time; from pathlib import Path\n"
+        "import sys, tempfile, time; from pathlib import Path\n"
         "from svmconv import use_cores\n"
         "from svmconv.sweep import Grid, sweep\n"
         "use_cores()\n"
@@ -174,7 +174,9 @@ def whole_sweep(runs: int) -> tuple[float, float]:
         "    begun = time.perf_counter()\n"
         "    run(folder, int(sys.argv[1]))\n"
         "    took = time.perf_counter() - begun\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, took)\n"
+        # Not ru_maxrss, which a process has from the one that started it.
+        "lines = Path('/proc/self/status').read_text().splitlines()\n"
+        "print(next(line.split()[1] for line in lines if line.startswith('VmHWM')), took)\n"
     )
     command = [sys.executable, "-c", script, str(runs)]
     found = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -150,7 +150,7 @@ def restore_records(tracker: Tracker | None, arrays: Arrays) -> None:
     if tracker is None or "records" not in arrays:
         return
     with xr.open_dataset(io.BytesIO(arrays["records"].tobytes()), engine="h5netcdf") as records:
-        Tracker.__init__(tracker, tracker.measure, tracker.at, records.load())
+        Tracker.__init__(tracker, tracker.measure, tracker.at, records.load(), tracker.hidden)
 
 
 def _identity(

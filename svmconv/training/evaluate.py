@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Float64
+from jaxtyping import Array, Float, Float64, Int64
 
 from svmconv.losses import log_row_losses
 from svmconv.problem import Problem
 from svmconv.training.network import Leaves, Network, Rows, on_device, opened, split_batch
 from svmconv.training.objectives import logit_margins
+from svmconv.training.tracker import Tracker
 
 CHUNK = 1024
 """Rows that pass through the network at a time."""
@@ -57,6 +58,7 @@ class Evaluator:
 
     def __init__(self, network: Network, rows: Rows) -> None:
         self.network, self.rows = network, rows
+        self._names: tuple[str, ...] = ()
 
     def __call__(self, params: Leaves, rest: Leaves) -> Evaluation:
         """One pass, chunk by chunk."""
@@ -69,6 +71,40 @@ class Evaluator:
             float(np.concatenate(right).mean()),
             np.concatenate(x).astype(np.float64),
         )
+
+    def track(
+        self,
+        tracker: Tracker,
+        step: int,
+        found: Evaluation,
+        params: Leaves,
+        rest: Leaves,
+        labels: np.ndarray,
+    ) -> None:
+        """Record what was found at this step; of the hidden layers, if the tracker wants them."""
+        layer = self.network.last_layer(params, rest)
+        features: Any = found.features
+        if tracker.hidden is not None:
+            n = len(labels)
+            chosen = np.linspace(0, n - 1, min(tracker.hidden, n)).round().astype(int)
+            features, labels = self.hidden(params, rest, chosen), labels[chosen]
+        tracker.record(step, found.log_loss, features, labels, *layer)
+
+    def hidden(
+        self, params: Leaves, rest: Leaves, chosen: Int64[np.ndarray, " m"]
+    ) -> dict[str, Float[np.ndarray, "m ..."]]:
+        """Hidden activations of some rows by name, in the order of the layers."""
+        if not self._names:
+            self._names = _layer_names(self.network, params, rest, self.rows.x[:1])
+        parts = [
+            _hidden(self.network, params, rest, self.rows.x[some])
+            for some in np.array_split(chosen, -(-len(chosen) // CHUNK))
+        ]
+        columns = zip(*parts, strict=True)
+        return {
+            name: np.concatenate([np.asarray(part) for part in column])
+            for name, column in zip(self._names, columns, strict=True)
+        }
 
     def _chunks(self, params: Leaves, rest: Leaves, n: int) -> Any:
         chunk = min(CHUNK, n)
@@ -88,3 +124,15 @@ def _forward(
     logits, hidden, _ = network(params, rest, split_batch(x))
     margins = logit_margins(logits.astype(jnp.float64), own)
     return log_row_losses(margins, "logistic"), margins.min(axis=1) > 0, hidden["penultimate"]
+
+
+@partial(jax.jit, static_argnums=0)
+def _hidden(network: Network, params: Leaves, rest: Leaves, x: Array) -> tuple[Array, ...]:
+    return tuple(network(params, rest, x)[1].values())
+
+
+def _layer_names(network: Network, params: Leaves, rest: Leaves, x: Array) -> tuple[str, ...]:
+    """In the order of the layers, which the keys of a traced dict do not keep."""
+    names: list[str] = []
+    jax.eval_shape(lambda *given: names.extend(network(*given)[1]), params, rest, x)
+    return tuple(names)

@@ -217,9 +217,9 @@ class _Run:
         """Tell the tracker, if it wants a record at the log-loss `due`; at -inf it always does."""
         if self.tracker is None or not self.tracker.due(self.tried, due):
             return
-        layer = self.taken.network.last_layer(self.state.params, self.taken.rest)
-        x = self.evaluated().features
-        self.tracker.record(self.tried, self.log_loss, x, self.problem.y, *layer)
+        found = self.evaluated()._replace(log_loss=self.log_loss)
+        now = self.state.params, self.taken.rest
+        self.evaluator.track(self.tracker, self.tried, found, *now, self.problem.y)
 
 
 def _length(leaves: Leaves) -> float:

@@ -1,4 +1,4 @@
-"""Measure the last layer of a network while anybody's own loop trains it."""
+"""Measure the layers of a network while anybody's own loop trains it."""
 
 from __future__ import annotations
 
@@ -32,6 +32,13 @@ class Tracker:
     `update` is called less often, at the first call after that. The first call of "log" and of m is
     due. Arrays go to `measure` as they are given, but as numpy arrays and in their own dtype.
 
+    With `hidden`, the training loops of this package hand over the activations of every layer by
+    name, of so many rows spread evenly over the data, in place of the last layer's input of all:
+
+        tracker = sc.Tracker(sc.measures.layer_report, hidden=1000)
+
+    and so may any other loop: `features` is then a dict of arrays (m, ...), labels are of these rows.
+
     A killed run goes on with the records of `tracker.dataset`, or of the file it was saved in:
     Tracker(measure, at, records=sc.results.load("run.nc")). Steps up to the last recorded one, gone
     through again since an older checkpoint, are not recorded twice.
@@ -42,10 +49,14 @@ class Tracker:
         measure: Measure,
         at: Any = "log",
         records: xr.Dataset | None = None,
+        hidden: Any = None,
     ) -> None:
         if not callable(measure):
             raise DataError(f"measure must be a function of a last layer, got {measure!r}")
+        if hidden is not None:
+            check_counts(2, hidden=hidden)
         self.measure = measure
+        self.hidden: int | None = hidden
         self.at: Literal["log"] | int | tuple[int, ...] = _checked(at)
         self._parts: list[xr.Dataset] = []
         self._last = -1
@@ -61,7 +72,7 @@ class Tracker:
 
         log_loss: natural log of the training loss, a number. features (n, d): the last layer's
         current input, or a function of no arguments that computes it, which is called only where a
-        record is due. labels (n,), weight (K, d), bias (K,) or None: whatever `measure` takes. At
+        record is due; or the activations of several layers by name. labels (n,), weight (K, d), bias (K,) or None: whatever `measure` takes. At
         "log" every call reads log_loss, and so waits for the device. Raises DataError on records
         that do not fit the earlier ones.
         """
@@ -92,7 +103,9 @@ class Tracker:
                 "number the steps of a run in increasing order"
             )
         given = features() if callable(features) else features
-        x, y, w = (np.asarray(v) for v in (given, labels, weight))
+        y, w = np.asarray(labels), np.asarray(weight)
+        several = isinstance(given, Mapping)
+        x = {k: np.asarray(v) for k, v in given.items()} if several else np.asarray(given)
         found = self.measure(x, y, w, None if bias is None else np.asarray(bias))
         if not isinstance(found, Mapping):
             raise DataError(f"measure returned a {type(found).__name__}: a dict or xarray Dataset")

@@ -205,5 +205,5 @@ class _Run:
 
     def _track(self, found: Evaluation) -> None:
         assert self.tracker is not None
-        layer = self.taken.network.last_layer(*self.params_and_rest())
-        self.tracker.record(self.step, found.log_loss, found.features, self.problem.y, *layer)
+        now = self.params_and_rest()
+        self.evaluator.track(self.tracker, self.step, found, *now, self.problem.y)
