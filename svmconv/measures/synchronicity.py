@@ -70,11 +70,13 @@ def synchronicity(
     if not all(np.isfinite(pair).all() for pair in pairs):
         raise DataError("a record before saturation is not finite: leave it out of `before`")
     steps = [(np.diff(m), np.diff(p)) for m, p in pairs]
-    return Synchronicity(
-        *(_interval([_correlation(*pair, rank) for pair in pairs], -1.0) for rank in (True, False)),
-        *(_interval([_correlation(*pair, rank) for pair in steps], -1.0) for rank in (True, False)),
-        _interval([_agreement(*pair) for pair in steps], 0.0),
+    spearman, pearson, spearman_increments, pearson_increments = (
+        _interval([_correlation(*pair, rank) for pair in series], -1.0)
+        for series in (pairs, steps)
+        for rank in (True, False)
     )
+    agreement = _interval([_agreement(*pair) for pair in steps], 0.0)
+    return Synchronicity(spearman, pearson, spearman_increments, pearson_increments, agreement)
 
 
 def before_saturation(

@@ -37,7 +37,7 @@ class Tracker:
 
         tracker = sc.Tracker(sc.measures.layer_report, hidden=1000)
 
-    and so may any other loop: `features` is then a dict of arrays (m, ...), labels are of these rows.
+    and so may any other loop: `features` is then a dict of arrays (m, ...), and labels are theirs.
 
     A killed run goes on with the records of `tracker.dataset`, or of the file it was saved in:
     Tracker(measure, at, records=sc.results.load("run.nc")). Steps up to the last recorded one, gone
@@ -71,10 +71,10 @@ class Tracker:
         """Measure if a record is due at this step; whether it was.
 
         log_loss: natural log of the training loss, a number. features (n, d): the last layer's
-        current input, or a function of no arguments that computes it, which is called only where a
-        record is due; or the activations of several layers by name. labels (n,), weight (K, d), bias (K,) or None: whatever `measure` takes. At
-        "log" every call reads log_loss, and so waits for the device. Raises DataError on records
-        that do not fit the earlier ones.
+        current input, or the activations of several layers by name; or a function of no arguments
+        that computes them, which is called only where a record is due. labels (n,), weight (K, d),
+        bias (K,) or None: whatever `measure` takes. At "log" every call reads log_loss, and so
+        waits for the device. Raises DataError on records that do not fit the earlier ones.
         """
         if not self.due(step, log_loss):
             return False

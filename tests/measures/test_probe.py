@@ -37,7 +37,7 @@ def test_beside_scikit_learn(monkeypatch):
 @pytest.mark.parametrize(("n", "d"), [(30, 29), (30, 31), (30, 300)])
 def test_both_gram_matrices_give_the_same(n, d):
     """Units that are always zero change only the mean variance, which the ridge is counted in."""
-    x, y = layer(n, d)
+    x, _ = layer(n, d)
     within, means = x - x.mean(axis=0), np.eye(3, d)
     direct = np.linalg.solve(within.T @ within / n + 0.1 * np.eye(d), means.T).T
     np.testing.assert_allclose(probe._solve(within, 0.1, means), direct, atol=LONG_SUM)
