@@ -24,10 +24,10 @@ from scipy.spatial.distance import pdist, squareform
 
 from svmconv.errors import DataError
 from svmconv.geometry import unit
+from svmconv.measures.batches import batches_of
 from svmconv.measures.class_statistics import (
     ClassStatistics,
     Layer,
-    batches_of,
     class_means,
     class_statistics,
     statistics,
