@@ -12,6 +12,7 @@ from svmconv.errors import DataError
 from svmconv.measures import regions
 from svmconv.measures.regions import linear_regions, regions_on_segment
 from svmconv.models import MLP
+from svmconv.models.initial import lecun_normal
 from tests.tolerances import EPS
 
 SIGMAS = 4.0
@@ -138,7 +139,12 @@ def test_expected_number_on_a_segment():
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
 @pytest.mark.parametrize("last", [None, "linear"])
 def test_an_mlp_is_affine_in_its_regions_and_nowhere_else(activation, last):
-    made = {"activation": activation, "penultimate_activation": last, "rngs": nnx.Rngs(0)}
+    made = {
+        "activation": activation,
+        "penultimate_activation": last,
+        "rngs": nnx.Rngs(0),
+        "kernel_init": lecun_normal,
+    }
     module = MLP((2, 7, 6, 3), **made)
     start, end = np.array([-3.0, 2.0]), np.array([4.0, -1.0])
     with jax.enable_x64(True):
