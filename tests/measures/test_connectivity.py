@@ -191,7 +191,7 @@ def test_xor_needs_its_layer():
 
 
 def test_layers_after_the_replaced_one_stay():
-    module = network(penultimate_activation="tanh")
+    module = network(widths=(5, 8, 6, 3), penultimate_activation="tanh")
     y = np.arange(60) % 3
     found = affine_replacement_error(module, X, y, ridge=0.1)
     k = weights(module)
