@@ -15,7 +15,10 @@ Batches = Callable[[], Iterable[tuple[Any, Any]]]
 """Returns (features (m, d), labels (m,)) batch after batch, the same rows at every call."""
 
 NUMBERS = 2**18
-"""Numbers in a block of rows, 2 MB in float64: within the cache of a core, several BLAS calls."""
+"""Numbers in a block of rows, 2 MB in float64: within the cache of a core."""
+
+ROWS = 64
+"""Fewest rows in a block, however long: every block also costs its K class sums."""
 
 
 def batches_of(features: Any, labels: Any) -> Batches:
@@ -35,7 +38,7 @@ def batches_of(features: Any, labels: Any) -> Batches:
 
 
 def blocks(batches: Batches) -> Iterator[tuple[Float64[np.ndarray, "m d"], np.ndarray]]:
-    """Rows in blocks of NUMBERS numbers, copied to float64, with their labels. DataError."""
+    """Rows in blocks of about NUMBERS numbers, copied to float64, with their labels. DataError."""
     d = None
     for batch in batches():
         try:
@@ -48,7 +51,7 @@ def blocks(batches: Batches) -> Iterator[tuple[Float64[np.ndarray, "m d"], np.nd
         if d is not None and features.shape[1] != d:
             raise DataError(f"batches have {d} and {features.shape[1]} features: give one layer's")
         d = features.shape[1]
-        step = max(1, NUMBERS // d)
+        step = max(ROWS, NUMBERS // d)
         for start in range(0, len(features), step):
             block = np.array(features[start : start + step], dtype=np.float64, order="C")
             largest = max(float(block.max()), -float(block.min()))  # nan if any entry is

@@ -7,7 +7,7 @@ twice. Statistics are float64 whatever the features are, rows are taken relative
 (far from the origin sums would lose digits) and deviations from their own class mean, never as a
 difference of sums of squares.
 
-Memory beyond the features: about two blocks of NUMBERS numbers (of one row, where a row is longer)
+Memory beyond the features: two blocks of NUMBERS numbers, or of ROWS rows where those are more,
 and five arrays (K, d), all float64. Time: O(n d K).
 """
 
@@ -23,6 +23,7 @@ from svmconv.errors import DataError
 from svmconv.measures.batches import Batches, batches_of, blocks
 from svmconv.measures.collapse import ROUNDING
 from svmconv.problem import LARGEST
+from svmconv.svm.solve import BLAS
 
 EPS = 2.0**-52
 
@@ -177,13 +178,15 @@ def class_statistics(batches: Batches, means: Means, layer: Layer | None = None)
         block -= means.origin
         block -= means.offsets[index]
         variances += np.bincount(index, np.einsum("ij,ij->i", block, block), k)
-        along = block @ probes
-        off = along[:, :r]
-        within += off.T @ off
+        with BLAS.limit(limits=1):  # blocks are small: threads would wait for one another
+            along = block @ probes
+            off = along[:, :r]
+            within += off.T @ off
+            scores = (off + positions[index]) @ positions.T - halves
         moved += _sums(off, index, k)
         if layer is not None:
-            nearest = ((off + positions[index]) @ positions.T - halves).argmax(axis=1)
-            differing += int((nearest != (along[:, r:] + logits[index]).argmax(axis=1)).sum())
+            predicted = (along[:, r:] + logits[index]).argmax(axis=1)
+            differing += int((scores.argmax(axis=1) != predicted).sum())
     if (seen != means.counts).any() or (
         np.abs(moved) > SAME * means.largest * means.counts[:, None]
     ).any():
