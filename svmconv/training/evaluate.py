@@ -53,6 +53,18 @@ def features(module: nnx.Module, problem: Problem) -> Problem:
     return Problem(x, problem.y, f"{type(module).__name__} features of {problem.name}")
 
 
+def activations(module: nnx.Module, problem: Problem) -> dict[str, Float[np.ndarray, "n ..."]]:
+    """Hidden activations of all rows by name, in the order of the layers, in the module's dtype.
+
+    As measures.layer_report takes them. Evaluation mode; the module is left as it was. Memory: all
+    activations of all rows at once.
+    """
+    with jax.enable_x64(True):
+        frozen = opened(module, problem, training=False)
+        evaluator = Evaluator(frozen.network, on_device(problem, frozen.dtype))
+        return evaluator.hidden(frozen.params, frozen.rest, np.arange(problem.n))
+
+
 class Evaluator:
     """Evaluates one network on the same rows again and again."""
 
@@ -85,8 +97,7 @@ class Evaluator:
         layer = self.network.last_layer(params, rest)
         features: Any = found.features
         if tracker.hidden is not None:
-            n = len(labels)
-            chosen = np.linspace(0, n - 1, min(tracker.hidden, n)).round().astype(int)
+            chosen = tracker.rows(len(labels))
             features, labels = self.hidden(params, rest, chosen), labels[chosen]
         tracker.record(step, found.log_loss, features, labels, *layer)
 

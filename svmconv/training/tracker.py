@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Int64
 
 from svmconv.errors import DataError
 from svmconv.problem import check_counts
@@ -110,6 +111,10 @@ class Tracker:
         if not isinstance(found, Mapping):
             raise DataError(f"measure returned a {type(found).__name__}: a dict or xarray Dataset")
         self._append(_one_record(int(step), _number(log_loss), found))
+
+    def rows(self, n: int) -> Int64[np.ndarray, " m"]:
+        """Which of n rows the activations of hidden layers are taken of."""
+        return np.linspace(0, n - 1, min(self.hidden or n, n)).round().astype(np.int64)
 
     @property
     def dataset(self) -> xr.Dataset:

@@ -9,6 +9,7 @@ from flax import nnx
 
 import svmconv as sc
 from svmconv.models import CNN
+from svmconv.training.evaluate import activations as all_activations
 from svmconv.training.late import late_phase
 from svmconv.training.train import train
 
@@ -50,8 +51,11 @@ def test_training_hands_over_every_layer(problem):
     module.eval()
     with jax.enable_x64(True):
         logits, hidden = module(jnp.asarray(problem.x[rows], jnp.float32))
+    alone = all_activations(module, problem)
+    assert list(alone) == ORDER
     for name in ORDER:
         np.testing.assert_allclose(activations[name], hidden[name], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(alone[name][rows], hidden[name], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(activations["penultimate"] @ weight.T + bias, logits, rtol=1e-5)
 
 

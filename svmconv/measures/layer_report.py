@@ -1,0 +1,138 @@
+"""All hidden layers of a network at once: separability, collapse and what a probe reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Float64
+from scipy.special import logsumexp
+
+from svmconv.errors import DataError
+from svmconv.measures.class_pairs import class_separability
+from svmconv.measures.neural_collapse import (
+    discrimination,
+    neural_collapse,
+    read_layer,
+    spread_ratio,
+)
+from svmconv.measures.probe import linear_probe
+from svmconv.problem import Problem
+
+ORDERS = (0, 1, 2)
+OF_LAST = ("nc3", "nc4")
+"""What needs the linear layer that reads the features."""
+
+
+def layer_report(activations: Any, labels: Any, weight: Any = None, bias: Any = None) -> xr.Dataset:
+    """Every measure of every layer, over `layer`, in the order of `activations`.
+
+    activations: arrays (n, ...) by name, as svmconv.training.evaluate.activations or a Tracker of
+    hidden layers gives them; all but the first axis are flattened to d units. labels (n,). weight
+    (K, d), bias (K,): the layer that reads the last of them, where it is to be measured too.
+
+    units                d
+    ls_0, ls_1, ls_2     linear separability, mean over pairs of classes (class_separability)
+    ls_0_least           that of the pair which is the hardest to tell apart
+    separable            share of pairs that a direction was found to separate strictly
+    nc1, nc2_norm, nc2_angle, nc2_gram, cdnv    as in neural_collapse
+    nc3, nc4             the same of the last layer, nan for the others
+    spread_ratio, discrimination    C_l and D_l of Wang et al. (JMLR 2025)
+    probe_accuracy, probe_log_loss  of linear_probe, on these rows
+
+    and, with a weight, of the network itself on these rows: accuracy (ties count as wrong) and
+    rows_log_loss, ln of its mean softmax cross-entropy. Memory: a few arrays as large as one layer
+    in float64. Raises DataError, which names the layer.
+
+    >>> x = np.array([[0.0], [1.0], [1.0], [3.0]])
+    >>> found = layer_report({"first": x, "second": x**2}, [0, 0, 1, 1])
+    >>> found.ls_0.values.tolist()  # of 4 differences, 1-0, 1-1, 3-0, 3-1, three are positive
+    [0.75, 0.75]
+    >>> found.ls_1.values.tolist()
+    [1.0, 1.0]
+    """
+    if not isinstance(activations, Mapping) or not activations:
+        raise DataError(
+            "activations must be arrays (n, ...) by the name of their layer, at least one, got "
+            f"{activations!r:.60}"
+        )
+    names = list(activations)
+    rows = {}
+    for name in names:
+        last = name == names[-1]
+        try:
+            flat = _flat(activations[name], len(labels))
+            rows[name] = _one_layer(flat, labels, *((weight, bias) if last else (None, None)))
+        except DataError as error:
+            raise DataError(f"layer {name!r}: {error}") from None
+    columns = {
+        measure: ("layer", np.array([rows[name][measure] for name in names]))
+        for measure in rows[names[0]]
+    }
+    found = xr.Dataset(columns, {"layer": names})
+    if weight is None:
+        return found
+    last_features = _flat(activations[names[-1]], len(labels)).astype(np.float64)
+    accuracy, log_loss = _of_network(last_features, labels, weight, bias)
+    return found.assign(accuracy=accuracy, rows_log_loss=log_loss)
+
+
+def _flat(given: Any, n: int) -> Float[np.ndarray, "n d"]:
+    array = np.asarray(given)
+    if array.ndim < 2 or len(array) != n:
+        raise DataError(f"activations of {n} rows must be an array ({n}, ...), got {array.shape}")
+    return array.reshape(n, -1)
+
+
+def rotated(x: Float[np.ndarray, "n d"]) -> Float64[np.ndarray, "n n"]:
+    """The same rows in n coordinates, for n < d: their own span, centred, through orthogonal axes.
+
+    What is measured of them is invariant under rotation and shift, and n x n matrices do for d x d.
+    """
+    if not np.isfinite(x).all():
+        raise DataError("activations have NaN or infinite values: training has diverged")
+    rows = x.astype(np.float64)
+    rows -= rows.mean(axis=0)
+    return np.linalg.qr(rows.T, mode="r").T
+
+
+def _one_layer(x: Float[np.ndarray, "n d"], labels: Any, weight: Any, bias: Any) -> dict[str, Any]:
+    units, apart = x.shape[1], discrimination(x, labels)  # of the means as they are
+    if weight is None and units > len(x):
+        x = rotated(x)
+    pairs = class_separability(x, labels)
+    values = pairs.separability.to_numpy()
+    collapse = neural_collapse(x, labels, weight, bias)
+    probe = linear_probe(x, Problem(np.zeros((len(x), 1)), labels).index)
+    return {
+        "units": units,
+        **{f"ls_{order}": values[order].mean() for order in ORDERS},
+        "ls_0_least": values[0].min(),
+        "separable": pairs.separable.to_numpy().mean(),
+        **{name: getattr(collapse, name) for name in ("nc1", "nc2_norm", "nc2_angle", "nc2_gram")},
+        "cdnv": collapse.cdnv,
+        **{name: getattr(collapse, name) for name in OF_LAST},
+        "spread_ratio": spread_ratio(x, labels),
+        "discrimination": apart,
+        "probe_accuracy": probe.accuracy,
+        "probe_log_loss": probe.log_loss,
+    }
+
+
+def _of_network(
+    x: Float[np.ndarray, "n d"], labels: Any, weight: Any, bias: Any
+) -> tuple[float, float]:
+    """Accuracy and ln of the mean cross-entropy of a linear layer on its features, in margins."""
+    problem = Problem(np.zeros((len(x), 1)), labels)
+    layer = read_layer(weight, bias, problem.n_classes, x.shape[1])
+    assert layer is not None
+    logits = x @ layer.weight.T + layer.bias
+    own = problem.own
+    rivals = np.where(own, -np.inf, logits - logits[own][:, None])
+    worst = logsumexp(rivals, axis=1)
+    # ln ln(1 + e^m), which is m to the last bit below -37
+    log_losses = np.where(worst < -37.0, worst, np.log(np.logaddexp(0.0, np.maximum(worst, -37.0))))
+    accuracy = float((rivals.max(axis=1) < 0.0).mean())
+    return accuracy, float(logsumexp(log_losses) - np.log(len(x)))
