@@ -5,11 +5,11 @@
               made of several: of two sides the classical direction, by Sherman and Morrison)
     logistic  logistic regression, the sides of equal weight, from lda by Barzilai and Borwein's
               steps (IMA J. Numer. Anal. 8 (1988)) in the metric of S: one pass over rows a step
-    random    one fixed direction, both ways, for sides of one mean: there the others are zero
+    random    one fixed direction, for sides of one mean: there the others are zero
 
-Only directions come from here, so rows of less than float64 are multiplied in float32. They are
-read in chunks: a layer is never copied whole. Without a d x d matrix beyond FULL features, where
-S is its diagonal.
+Whoever evaluates them does so both ways, along w and -w. Only directions come from here, so rows of
+less than float64 are multiplied in float32. They are read in chunks: a layer is never copied whole.
+Beyond FULL features S is its diagonal, and no d x d matrix is made.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from svmconv.processes import cores
 from svmconv.svm.offset import common_offset
 from svmconv.svm.solve import BLAS
 
-NAMES = ("mean", "lda", "logistic", "random", "random")
+NAMES = ("mean", "lda", "logistic", "random")
 FULL = 2048
 """Features up to which S is a whole matrix: 32 MB, and n d^2 multiplications."""
 CHUNK = 2**20
@@ -130,9 +130,10 @@ def candidates(contest: Contest) -> tuple[Float64[np.ndarray, "c p d"], Metric]:
     found = moments(contest)
     lda = found.metric.solve(found.difference)
     random = np.random.default_rng(0).standard_normal(contest.x.shape[1])
-    random = np.broadcast_to(random, lda.shape)
     fitted = logistic(contest, found, lda)
-    return np.stack([found.difference, lda, fitted, random, -random]), found.metric
+    return np.stack(
+        [found.difference, lda, fitted, np.broadcast_to(random, lda.shape)]
+    ), found.metric
 
 
 def moments(contest: Contest) -> Moments:

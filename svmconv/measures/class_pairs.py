@@ -14,7 +14,7 @@ import xarray as xr
 from jaxtyping import Bool, Float64
 
 from svmconv.measures.candidates import NAMES, Contest, candidates, contest_of
-from svmconv.measures.ranks import ORDERS, points, separabilities
+from svmconv.measures.ranks import ORDERS, both_ways, points
 from svmconv.problem import Problem, check_choice
 from svmconv.processes import cores
 from svmconv.svm.solve import BLAS
@@ -32,6 +32,8 @@ def class_separability(features: Any, labels: Any, against: str = "pairs") -> xr
     separability  the best value of the directions in svmconv.measures.candidates: a lower bound on
                   the maximum over all w (linear_separability looks longer)
     candidate     the direction that it belongs to: "mean", "lda", "logistic" or "random"
+    along_means   the value along the difference of the means alone, a direction that cannot fit the
+                  rows: where there are more units than rows, nearly every labelling is separable
 
     and over pairs alone
 
@@ -67,6 +69,7 @@ def class_separability(features: Any, labels: Any, against: str = "pairs") -> xr
         {
             "separability": (("order", over), np.take_along_axis(values, best[None], 0)[0].T),
             "candidate": (("order", over), np.array(NAMES)[best].T),
+            "along_means": (("order", over), values[NAMES.index("mean")].T),
             "separable": (over, separable.any(axis=0)),
         },
         coords,
@@ -76,7 +79,7 @@ def class_separability(features: Any, labels: Any, against: str = "pairs") -> xr
 def evaluated(
     contest: Contest, directions: Float64[np.ndarray, "c p d"]
 ) -> tuple[Float64[np.ndarray, "c p 3"], Bool[np.ndarray, "c p"]]:
-    """LS_0, LS_1 and LS_2 along every direction, and whether it strictly separates the rows.
+    """LS_0, LS_1 and LS_2 along every direction w or -w, and whether w strictly separates the rows.
 
     Strictly: by more than the rounding of two projections.
     """
@@ -95,9 +98,9 @@ def evaluated(
             np.concatenate([along[k][:, place[k, p]] for k in np.flatnonzero(at)], axis=1)
             for at in (contest.sides[:, p] > 0, contest.sides[:, p] < 0)
         )
-        return np.array([separabilities(*both) for both in zip(u, v, strict=True)]), (
-            u.min(axis=1) - v.max(axis=1) > doubt[:, p]
-        )
+        gap = np.maximum(u.min(axis=1) - v.max(axis=1), v.min(axis=1) - u.max(axis=1))
+        values = [both_ways(*sides).max(axis=0) for sides in zip(u, v, strict=True)]
+        return np.array(values), gap > doubt[:, p]
 
     with BLAS.limit(limits=1), ThreadPoolExecutor(len(cores())) as pool:
         along, squares = zip(*pool.map(of_class, range(len(contest.members))), strict=True)

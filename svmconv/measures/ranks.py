@@ -54,17 +54,24 @@ def separabilities(
     u: Float64[np.ndarray, " n"], v: Float64[np.ndarray, " m"]
 ) -> Float64[np.ndarray, " 3"]:
     """LS_0, LS_1 and LS_2 of the numbers u of A over v of B; nan for 0/0."""
+    return both_ways(u, v)[0]
+
+
+def both_ways(
+    u: Float64[np.ndarray, " n"], v: Float64[np.ndarray, " m"]
+) -> Float64[np.ndarray, "2 3"]:
+    """LS_0, LS_1 and LS_2 of u over v, and of -u over -v; nan for 0/0."""
     u, v = np.sort(u), np.sort(v)
     k, j = np.searchsorted(v, u), np.searchsorted(u, v)  # before centring, which may make ties
     centre = (u.mean() + v.mean()) / 2.0
     u, v = u - centre, v - centre
     size = max(abs(u[0]), abs(u[-1]), abs(v[0]), abs(v[-1])) or 1.0
     u, v = u / size, v / size
-    up, down = _sums(u, v, k), _sums(v, u, j)
+    sums = np.stack([_sums(u, v, k), _sums(v, u, j)])
+    total = sums.sum(axis=0)
+    total[0] = len(u) * len(v)  # ties too
     with np.errstate(invalid="ignore"):
-        found = up / (up + down)
-    found[0] = up[0] / (len(u) * len(v))
-    return found
+        return sums / total
 
 
 def below(

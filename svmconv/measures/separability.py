@@ -124,7 +124,7 @@ def _best(
     """The best direction for LS_q with the rows of `side` as A, and its name."""
     contest = contest_of(x, np.where(side, 0, 1), np.array([[1], [-1]]))
     directions, metric = candidates(contest)
-    tried = [*directions[:, 0]]
+    tried = [sign * w for w in directions[:, 0] for sign in (1.0, -1.0)]
     values = np.array([_value(w, x[side], x[~side], order) for w in tried])
     best = int(values.argmax())
     if values[best] < 0:
@@ -133,7 +133,7 @@ def _best(
         climbed = ascent(tried[best], metric, x[side], x[~side], order)
         if _value(climbed, x[side], x[~side], order) > values[best]:
             return climbed, "ascent"
-    return tried[best], NAMES[best]
+    return tried[best], NAMES[best // 2]
 
 
 def _value(w: Float64[np.ndarray, " d"], a: np.ndarray, b: np.ndarray, order: int) -> float:

@@ -71,6 +71,7 @@ def test_values_are_those_of_their_direction():
     for order in (0, 1, 2):
         values = separability_along(directions, x[y == 0], x[y == 1], order)
         one = found.isel(pair=0).sel(order=order)
+        values = np.maximum(values, separability_along(-directions, x[y == 0], x[y == 1], order))
         assert one.separability.item() == pytest.approx(values.max(), rel=LONG_SUM)
         assert one.candidate.item() == module.NAMES[values.argmax()]
 
@@ -174,3 +175,11 @@ def test_bad_input(x, y, words):
         class_separability(x, y)
     with pytest.raises(sc.DataError, match="choose one of pairs, rest"):
         class_separability([[1.0], [2.0]], [0, 1], "all")
+
+
+def test_at_least_one_half_where_the_means_mislead():
+    """One outlier turns the difference of means against all other rows."""
+    x = np.append(np.arange(20.0), [-1000.0, *np.arange(-19.5, 0.0)])[:, None]
+    y = np.array([0] * 20 + [0] + [1] * 20)
+    found = class_separability(x, y).sel(order=0).separability.item()
+    assert found == pytest.approx(20 / 21, rel=LONG_SUM)
