@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import urlparse
 
@@ -106,6 +107,20 @@ def test_json_has_no_number_that_json_lacks():
 def test_table_shows_what_is_not_finite():
     nan = fakes.measurement(fakes.quantity(float("nan"), error=float("inf")), kappa=float("inf"))
     assert "nan" in text([fakes.verdict("c", (nan, "undecided"))])
+
+
+def test_a_program_has_no_range_of_times(tmp_path):
+    nan = float("nan")
+    program = replace(fakes.measurement(kappa=nan), log_t=(nan, nan), clock="")
+    verdicts = [fakes.verdict("no-time", (program, "holds"))]
+    shown = [line.strip() for line in text(verdicts).splitlines()]
+    heading = shown.index("planted(n=1000, d=20), bias none, gradient flow")
+    assert shown[heading + 1] == "holds"
+    case = report.to_json(verdicts)["claims"][0]["cases"][0]
+    assert (case["range"], case["clock"], case["kappa"]) == ([None, None], "", None)
+    page = (report.write_report(verdicts, tmp_path / "r") / "index.html").read_text()
+    assert '<p><span class="holds">holds</span></p>' in page
+    assert "nan" not in page
 
 
 class Page(HTMLParser):

@@ -99,7 +99,7 @@ def _case_section(number: int, case: CaseVerdict) -> str:
     )
     return (
         f"<h3>{number}. {escape(label(m))}</h3>\n"
-        f"<p>{escape(time_range(m))}: {_span(case.verdict)}"
+        f"<p>{escape(time_range(m))}{_span(case.verdict)}"
         f"{escape(f' ({aside})' if aside else '')}</p>\n"
         f"<table><tr>{head}</tr>\n{rows}\n</table>\n"
         f"<p>Control, which must be contradicted: {escape(m.control.hypothesis)}: "

@@ -43,7 +43,7 @@ def _case_heading(case: CaseVerdict) -> Text:
     m, aside = case.measurement, expectation(case)
     return Text.assemble(
         (label(m), "bold"),
-        f"\n{time_range(m)}: ",
+        f"\n{time_range(m)}",
         _word(case.verdict),
         (f" ({aside})" if aside else "", "" if case.met else "bold red"),
     )

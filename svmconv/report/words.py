@@ -59,7 +59,12 @@ def numbers(q: Quantity) -> tuple[str, str, str, str]:
 
 
 def time_range(m: Measurement) -> str:
-    """The clock's range as powers of ten, t may be 10^434294, and kappa where there is one."""
+    """The clock's range as powers of ten, t may be 10^434294, and kappa where there is one.
+
+    Ends in a colon, for a verdict to follow. Empty where `clock` is: no time passes in a program.
+    """
+    if not m.clock:
+        return ""
     low, high = (log / math.log(10.0) for log in m.log_t)
     kappa = "" if math.isnan(m.kappa) else f", kappa {m.kappa:.3g}"
-    return f"{m.clock} = 10^{low:.6g} to 10^{high:.6g}{kappa}"
+    return f"{m.clock} = 10^{low:.6g} to 10^{high:.6g}{kappa}: "

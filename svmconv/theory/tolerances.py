@@ -68,3 +68,20 @@ ADAM = 1e-6
 
 SCHEDULE = 1e-2
 """Of the fall of ln L where Adam's steps shrink, relative: a wrong norm is off by 10 % and more."""
+
+OPTIMUM = 1e-6
+"""Of the least value of a program, relative: its certificate leaves rounding, 1e-15 to 1e-9."""
+
+OPTIMISER = 1e-4
+"""Of where a program attains it, relative: an optimum is flat, and leaves the square root of what
+the certificate leaves (in l_3 the cube root)."""
+
+SECOND_ORDER = 1e-2
+"""Of a second-order difference, relative: the third order is what is left."""
+
+EXACT = 1e-9
+"""Absolute, of logits and losses of size up to 1e3 that should not change at all: rounding."""
+
+LAYER_WISE = 0.1
+"""Of a ratio of layers, relative: 2 K of the N - K directions within classes need not obey it, and
+a wrong power of it is off by factors."""

@@ -19,10 +19,16 @@ def claims() -> dict[str, Claim]:
     from svmconv.theory import (
         conservation,
         derived,
+        ew2020_average,
+        ew2020_ball,
+        ew2020_flow,
+        ew2020_layers,
+        ew2020_relu,
         fan2025,
         gunasekar2018,
         ji2019,
         ji2021,
+        ji2022,
         li2018,
         li2018_joint,
         lyu2020,
@@ -34,14 +40,18 @@ def claims() -> dict[str, Claim]:
         soudry2018_multiclass,
         wang2021,
         wang2022,
+        wang2025,
         zhang2024,
+        zhu2021,
     )
 
     descent = (soudry2018, soudry2018_degenerate, soudry2018_multiclass, residual, conservation)
     l2_methods = (derived, ji2021, nacson2019, wang2022, ji2019)
     norms = (gunasekar2018, zhang2024, wang2021, fan2025)
     networks = (li2018, li2018_joint, lyu2020, soudry2018_deep)
-    sources = (*descent, *l2_methods, *norms, *networks)
+    simplex = (ew2020_average, ew2020_ball, ew2020_layers, ew2020_relu, ew2020_flow)
+    features = (zhu2021, ji2022, wang2025)
+    sources = (*descent, *l2_methods, *norms, *networks, *simplex, *features)
     found = [claim for source in sources for claim in source.CLAIMS]
     return {claim.id: claim for claim in found}
 
