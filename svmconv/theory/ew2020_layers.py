@@ -132,8 +132,8 @@ CLAIMS = (
     Claim(
         "ew2020-cor9",
         "E, Wojtowytsch, arXiv:2012.05420 (2020), corollary 9; optimal loss derived",
-        "Features of bounded norm before a layer of bounded spectral norm: at least cross-entropy "
-        "every class is one point, the classes a centred regular simplex, and the layer an "
+        "Features of bounded norm before a layer of bounded spectral norm: where cross-entropy is "
+        "least every class is one point, the classes a centred regular simplex, and the layer an "
         "isometry on its span.",
         (
             Case(partial(collapse, Ball(4, 3.0), 6)),

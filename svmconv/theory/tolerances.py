@@ -74,7 +74,7 @@ OPTIMUM = 1e-6
 
 OPTIMISER = 1e-4
 """Of where a program attains it, relative: an optimum is flat, and leaves the square root of what
-the certificate leaves (in l_3 the cube root)."""
+the certificate leaves (in l_3 the cube root). And of what an integrator must keep."""
 
 SECOND_ORDER = 1e-2
 """Of a second-order difference, relative: the third order is what is left."""
