@@ -20,8 +20,8 @@ give of the output, a eps^L / sqrt n, and what of Y is not fitted; r = rho / (1 
   eps^(2 l), N tr S_W is at least 1 - x (1 + o), and at most 1 + x o rho^-l.
 - *Between*, at l = L - 1: W_L makes sqrt n / a = s^L of it, up to 1 +- y. On V_1 its singular
   values squared are at least S_K^2 - eps^2, S_K >= s (1 - y)^(1/L), and at most S_1^2 <= s^2 ((1 +
-  y)^2 / ((1 - r) (1 - r - o)))^(1/L), V_1 lying outside the rows by a sine of at most eps / S_K. The
-  small directions add rho^(L - 1).
+  y)^2 / ((1 - r) (1 - r - o)))^(1/L), V_1 lying outside the rows by a sine of at most eps / S_K.
+  The small directions add rho^(L - 1).
 
 The mean ratio is (C_(L-1) / C_0)^(1 / (L - 1)), and all of this counts 1 / (L - 1) times.
 """
