@@ -62,7 +62,7 @@ class ImageNetwork(nnx.Module):
         Takes images (n, h, w, c) or their flattened rows (n, h w c). Stages give (n, h', w', c'),
         "pooled" and all after it rows. Raises DataError on images of another shape.
         """
-        x = self._images(x)
+        x = as_images(x, self.shape)
         hidden: dict[str, Array] = {}
         for name, stage in zip(self.names, self.stages, strict=True):
             hidden[name] = x = stage(x)
@@ -71,14 +71,18 @@ class ImageNetwork(nnx.Module):
         logits, dense = self.dense(x)
         return logits, hidden | dense
 
-    def _images(self, x: Array) -> Float[Array, "n h w c"]:
-        pixels = math.prod(self.shape)
-        if x.shape[1:] not in (self.shape, (pixels,)):
-            raise DataError(
-                f"this network takes images of shape {self.shape} or rows of {pixels} pixels, got "
-                f"an array of shape {x.shape}"
-            )
-        return x.reshape(-1, *self.shape)
+
+def as_images(
+    x: Float[Array, "n d"] | Float[Array, "n h w c"], shape: tuple[int, ...]
+) -> Float[Array, "n h w c"]:
+    """Images of `shape`, given as they are or as flattened rows; DataError on any other."""
+    pixels = math.prod(shape)
+    if x.shape[1:] not in (shape, (pixels,)):
+        raise DataError(
+            f"this network takes images of shape {shape} or rows of {pixels} pixels, got an array "
+            f"of shape {x.shape}"
+        )
+    return x.reshape(-1, *shape)
 
 
 def check_shape(shape: tuple[int, ...], *, multiple: int = 1) -> None:

@@ -8,10 +8,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 from numpy.typing import DTypeLike
 
-from svmconv.errors import DataError
 from svmconv.models.activations import ACTIVATIONS
 from svmconv.models.image_network import ImageNetwork, check_shape
-from svmconv.models.layers import Layer, Layers, halve
+from svmconv.models.layers import Layer, Layers, halve, scaled
 
 Images = Float[Array, "n h w c"]
 Result = Float[Array, "n h2 w2 c2"]
@@ -48,8 +47,8 @@ class ResNet(ImageNetwork):
         """
         check_shape(shape, multiple=4)
         make = Layers(activation, norm, np.dtype(dtype), rngs)
-        before, *stage_widths = _scaled((64, 64, 128, 256), width)
-        inner = _scaled((16, 32, 64), width)
+        before, *stage_widths = scaled((64, 64, 128, 256), width)
+        inner = scaled((16, 32, 64), width)
         stem = make.convolution(shape[2], before, 3, bias=False)
         stages: dict[str, Layer] = {"stem": nnx.Sequential(stem, ACTIVATIONS[activation])}
         for number, (narrow, after) in enumerate(zip(inner, stage_widths, strict=True), 1):
@@ -87,7 +86,7 @@ class ResNet(ImageNetwork):
         """ResNet-18 (He et al., CVPR 2016) as is usual on CIFAR: a 3 x 3 stem, no max-pooling."""
         check_shape(shape)
         make = Layers(activation, norm, np.dtype(dtype), rngs)
-        before, *stage_widths = _scaled((64, 64, 128, 256, 512), width)
+        before, *stage_widths = scaled((64, 64, 128, 256, 512), width)
         stem = make.convolution(shape[2], before, 3)
         stages: dict[str, Layer] = {
             "stem": nnx.Sequential(stem, *make.norm_then_activation(before))
@@ -160,10 +159,3 @@ class Basic(nnx.Module):
     def __call__(self, x: Images) -> Result:
         """(n, h, w, before) -> (n, ceil(h / stride), ceil(w / stride), after)."""
         return ACTIVATIONS[self.activation](self.shortcut(x) + self.residual(x))
-
-
-def _scaled(channels: tuple[int, ...], width: float) -> list[int]:
-    """The channels times `width`, at least one each. Raises DataError unless width is positive."""
-    if not width > 0:
-        raise DataError(f"width must be a positive number, got {width!r}")
-    return [max(1, round(width * count)) for count in channels]

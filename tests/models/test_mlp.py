@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from scipy.special import ndtr
 
 from svmconv.errors import DataError
 from svmconv.models import MLP
@@ -53,12 +54,14 @@ def test_without_hidden_layers_the_features_are_the_input(x):
 
 
 BY_HAND = {
+    "gelu": lambda t: t * ndtr(t),
     "leaky_relu": lambda t: np.where(t > 0, t, 0.01 * t),
     "linear": lambda t: t,
     "relu": lambda t: np.maximum(t, 0),
     "selu": lambda t: (
         1.0507009873554805 * np.where(t > 0, t, 1.6732632423543772 * np.expm1(np.minimum(t, 0)))
     ),
+    "sigmoid": lambda t: 1 / (1 + np.exp(-t)),
     "softsign": lambda t: t / (1 + abs(t)),
     "square": lambda t: t * t,
     "tanh": np.tanh,
