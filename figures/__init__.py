@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from figures import images
+from figures import images, simplex_symmetry
 from figures.adam_hand_over import adam_hand_over
 from figures.adversarial import adversarial
 from figures.bias_scale import bias_scale
@@ -23,6 +23,7 @@ from figures.degenerate import degenerate
 from figures.forgetting import forgetting
 from figures.hardness import hardness
 from figures.li2018_simulated import li2018_simulated
+from figures.linear_regions import linear_regions
 from figures.power import power
 from figures.rates_by_optimizer import rates_by_optimizer
 from figures.saved import noted, read
@@ -67,5 +68,8 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "bias_scale": bias_scale,
     "degenerate": degenerate,
     "synthetic_sweep": synthetic_sweep,
+    "simplex_symmetry_planes": simplex_symmetry.planes,
+    "simplex_symmetry_curves": simplex_symmetry.curves,
+    "linear_regions": linear_regions,
     **images.FIGURES,
 }
