@@ -35,7 +35,8 @@ def layer_report(activations: Any, labels: Any, weight: Any = None, bias: Any = 
 
     units                d
     ls_0, ls_1, ls_2     linear separability, mean over pairs of classes (class_separability)
-    ls_0_least           that of the pair which is the hardest to tell apart
+    means_ls_0, means_ls_1, means_ls_2  the same along the differences of class means alone
+    ls_0_least           ls_0 of the pair which is the hardest to tell apart
     separable            share of pairs that a direction was found to separate strictly
     nc1, nc2_norm, nc2_angle, nc2_gram, cdnv    as in neural_collapse
     nc3, nc4             the same of the last layer, nan for the others
@@ -103,12 +104,13 @@ def _one_layer(x: Float[np.ndarray, "n d"], labels: Any, weight: Any, bias: Any)
     if weight is None and units > len(x):
         x = rotated(x)
     pairs = class_separability(x, labels)
-    values = pairs.separability.to_numpy()
+    values, along_means = pairs.separability.to_numpy(), pairs.along_means.to_numpy()
     collapse = neural_collapse(x, labels, weight, bias)
     probe = linear_probe(x, Problem(np.zeros((len(x), 1)), labels).index)
     return {
         "units": units,
         **{f"ls_{order}": values[order].mean() for order in ORDERS},
+        **{f"means_ls_{order}": along_means[order].mean() for order in ORDERS},
         "ls_0_least": values[0].min(),
         "separable": pairs.separable.to_numpy().mean(),
         **{name: getattr(collapse, name) for name in ("nc1", "nc2_norm", "nc2_angle", "nc2_gram")},

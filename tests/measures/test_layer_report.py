@@ -44,6 +44,7 @@ def test_every_column_is_its_own_measure(digits, network):
     for place, x in enumerate(hidden.values()):
         pairs = class_separability(x, digits.y)
         assert found.ls_0[place] == pairs.separability.sel(order=0).mean()
+        assert found.means_ls_2[place] == pairs.along_means.sel(order=2).mean()
         assert found.ls_0_least[place] == pairs.separability.sel(order=0).min()
         assert found.separable[place] == pairs.separable.mean()
         assert found.nc1[place] == neural_collapse(x, digits.y).nc1
