@@ -1,7 +1,30 @@
-"""What is measured of a run or of a last layer, against the exact SVM."""
+"""What is measured of a run, of a last layer against the exact SVM, and of hidden layers."""
 
 from svmconv.measures.audit import Audit as Audit
 from svmconv.measures.audit import audit as audit
+from svmconv.measures.class_pairs import class_separability as class_separability
+from svmconv.measures.connectivity import affine_replacement_error as affine_replacement_error
+from svmconv.measures.connectivity import affine_residual as affine_residual
+from svmconv.measures.connectivity import layerwise_connectivity as layerwise_connectivity
+from svmconv.measures.dimension import classification_dimension as classification_dimension
+from svmconv.measures.dimension import diversity as diversity
+from svmconv.measures.dimension import effective_rank as effective_rank
 from svmconv.measures.gaps import gaps as gaps
+from svmconv.measures.hulls import hull_distance as hull_distance
 from svmconv.measures.last_layer import last_layer_gaps as last_layer_gaps
 from svmconv.measures.layer import kkt_residual as kkt_residual
+from svmconv.measures.layer_report import layer_report as layer_report
+from svmconv.measures.ls_degree import ls_degree as ls_degree
+from svmconv.measures.neural_collapse import NeuralCollapse as NeuralCollapse
+from svmconv.measures.neural_collapse import cdnv as cdnv
+from svmconv.measures.neural_collapse import data_separation as data_separation
+from svmconv.measures.neural_collapse import discrimination as discrimination
+from svmconv.measures.neural_collapse import neural_collapse as neural_collapse
+from svmconv.measures.neural_collapse import spread_ratio as spread_ratio
+from svmconv.measures.probe import linear_probe as linear_probe
+from svmconv.measures.ranks import separability_along as separability_along
+from svmconv.measures.regions import linear_regions as linear_regions
+from svmconv.measures.separability import Separability as Separability
+from svmconv.measures.separability import linear_separability as linear_separability
+from svmconv.measures.synchronicity import before_saturation as before_saturation
+from svmconv.measures.synchronicity import synchronicity as synchronicity

@@ -1,19 +1,21 @@
 """All layers in one table: each number is that of its own measure, and a wrong layer is named."""
 
 import doctest
+from importlib import import_module
 
 import numpy as np
 import pytest
 from flax import nnx
 
 import svmconv as sc
-from svmconv.measures import layer_report as module
 from svmconv.measures.class_pairs import class_separability
 from svmconv.measures.layer_report import layer_report
 from svmconv.measures.neural_collapse import discrimination, neural_collapse, spread_ratio
 from svmconv.models import MLP
 from svmconv.training.evaluate import activations, evaluate
 from tests.tolerances import LONG_SUM
+
+module = import_module("svmconv.measures.layer_report")  # its function has the same name
 
 FLOAT32 = 1e-6
 """A logistic fit in float32, of a value that is flat in its direction there."""

@@ -2,13 +2,13 @@
 
 import doctest
 from fractions import Fraction
+from importlib import import_module
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from svmconv.measures import neural_collapse as module
 from svmconv.measures.neural_collapse import (
     cdnv,
     data_separation,
@@ -17,6 +17,8 @@ from svmconv.measures.neural_collapse import (
     spread_ratio,
 )
 from tests.tolerances import LONG_SUM, ROUNDING
+
+module = import_module("svmconv.measures.neural_collapse")  # its function has the same name
 
 RNG = np.random.default_rng(0)
 OFFSET = 1e4
