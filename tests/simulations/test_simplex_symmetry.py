@@ -14,6 +14,7 @@ from scipy.linalg import expm
 from figures.simplex_symmetry import curves, planes
 from simulations import command
 from simulations import simplex_symmetry as simulation
+from simulations.simplex import nearest_simplex, plane_of
 from simulations.stages import log_spaced, stages
 from svmconv import data
 from svmconv.errors import DataError
@@ -52,14 +53,14 @@ def regular(k, rng):
 @pytest.mark.parametrize("k", [2, 3, 4, 7])
 def test_a_regular_simplex_is_its_own_nearest(k):
     points = regular(k, np.random.default_rng(k))
-    np.testing.assert_allclose(simulation.nearest_simplex(points), points, atol=ROUNDING * 10)
+    np.testing.assert_allclose(nearest_simplex(points), points, atol=ROUNDING * 10)
 
 
 @pytest.mark.parametrize("k", [3, 4])
 def test_no_other_regular_simplex_is_nearer(k):
     rng = np.random.default_rng(k)
     points = rng.normal(size=(k, k - 1))
-    nearest = simulation.nearest_simplex(points)
+    nearest = nearest_simplex(points)
     sides = np.linalg.norm(nearest[:, None] - nearest, axis=2)[np.triu_indices(k, 1)]
     np.testing.assert_allclose(sides, sides[0], rtol=ROUNDING * 10)
     least = ((nearest - points) ** 2).sum()
@@ -73,7 +74,7 @@ def test_no_other_regular_simplex_is_nearer(k):
 
 def test_the_plane_holds_the_means():
     means = np.random.default_rng(0).normal(size=(3, 9))
-    along = (means - means.mean(axis=0)) @ simulation.plane_of(means)
+    along = (means - means.mean(axis=0)) @ plane_of(means)
     assert along.shape == (3, 2)
     between, kept = (np.linalg.norm(m[:, None] - m, axis=2) for m in (means, along))
     np.testing.assert_allclose(kept, between, atol=ROUNDING * 10)
