@@ -10,13 +10,17 @@ from jaxtyping import Float64
 
 from svmconv.errors import CertificateError, NotSeparableError
 from svmconv.geometry import unit
-from svmconv.measures.ranks import two_sets
+from svmconv.measures.candidates import NAMES, candidates, contest_of
+from svmconv.measures.ranks import threshold, two_sets
 from svmconv.problem import Problem
 from svmconv.svm.certificate import certify, check_infeasible
 from svmconv.svm.outcome import refuse_wide
 from svmconv.svm.result import MaxMargin
 from svmconv.svm.separability import ZERO
 from svmconv.svm.solve import max_margin
+
+PART, SPARE = 4, 50
+"""Rows of the first part that is tried: PART for every feature and SPARE more features."""
 
 
 class Hulls(NamedTuple):
@@ -54,7 +58,7 @@ def hull_distance(A: Any, B: Any) -> Hulls:
     """
     a, b = two_sets(A, B)
     problem = Problem(np.vstack([a, b]), np.repeat([1, 0], [len(a), len(b)]), "two sets")
-    conflict = _shared_point(problem, len(a))
+    conflict = _shared_point(problem, len(a)) or _meeting(problem)
     if conflict is None:
         try:
             svm = _svm(problem)
@@ -111,6 +115,41 @@ def _svm(problem: Problem) -> MaxMargin:
     certificate = certify(problem, w, b, svm.alpha, bias="free")
     refuse_wide(certificate)
     return replace(svm, w=w, b=b, certificate=certificate, problem_id=problem.id)
+
+
+def _meeting(problem: Problem) -> NotSeparableError | None:
+    """The proof from a few rows, where that is less than all: hulls of parts that meet are enough.
+
+    Tried are those that a quick direction is most wrong about, ever more of them; None where it is
+    wrong about none, or no part of up to half of the rows proves it.
+    """
+    size = PART * (problem.d + SPARE)
+    if 2 * size > problem.n:
+        return None
+    contest = contest_of(problem.x, 1 - problem.index, np.array([[1], [-1]]))
+    w = candidates(contest)[0][NAMES.index("logistic"), 0]
+    along = problem.x @ w
+    level, e, f = threshold(along[problem.index == 1], along[problem.index == 0])
+    if e + f == 0:
+        return None
+    order = np.argsort(problem.signs * (along - level), kind="stable")
+    while 2 * size <= problem.n:
+        rows = np.sort(order[:size])
+        size *= 2
+        if len(np.unique(problem.y[rows])) < 2:
+            continue
+        try:
+            max_margin(Problem(problem.x[rows], problem.y[rows]), bias="free")
+        except NotSeparableError as proof:
+            return NotSeparableError(
+                f"a convex combination of {len(proof.rows)} signed rows is zero: the hulls meet",
+                rows=rows[proof.rows],
+                weights=proof.weights,
+                residual=proof.residual,
+            )
+        except (CertificateError, MemoryError):
+            continue  # undecided, or its dual program too large; another part may do
+    return None
 
 
 def _shared_point(problem: Problem, n: int) -> NotSeparableError | None:

@@ -85,6 +85,17 @@ def below(
     return k * x - one if order == 1 else (k * x - 2.0 * one) * x + _running(y * y)[k]
 
 
+def threshold(
+    u: Float64[np.ndarray, " n"], v: Float64[np.ndarray, " m"]
+) -> tuple[float, float, float]:
+    """(t, e, f) with the least e + f, e the share of u <= t, f that of v > t."""
+    tried = np.append(-np.inf, np.unique(np.concatenate([u, v])))
+    e = np.searchsorted(np.sort(u), tried, side="right") / len(u)
+    f = 1.0 - np.searchsorted(np.sort(v), tried, side="right") / len(v)
+    best = np.argmin(e + f)
+    return float(tried[best]), float(e[best]), float(f[best])
+
+
 def projected(
     w: Float64[np.ndarray, " d"], a: Float64[np.ndarray, "n d"], b: Float64[np.ndarray, "m d"]
 ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " m"]]:

@@ -20,7 +20,7 @@ from svmconv.geometry import unit
 from svmconv.measures.ascent import ascent
 from svmconv.measures.candidates import NAMES, candidates, contest_of
 from svmconv.measures.hulls import hull_distance, turned
-from svmconv.measures.ranks import check_order, projected, separabilities, two_sets
+from svmconv.measures.ranks import check_order, projected, separabilities, threshold, two_sets
 from svmconv.problem import check_counts
 from svmconv.svm.offset import common_offset
 from svmconv.svm.result import MaxMargin
@@ -92,11 +92,8 @@ def sandwich(u: Float64[np.ndarray, " n"], v: Float64[np.ndarray, " m"]) -> tupl
 
     u > t >= v for (1 - e) (1 - f) of all pairs, and v > t >= u for e f of them (derived).
     """
-    thresholds = np.append(-np.inf, np.unique(np.concatenate([u, v])))
-    e = np.searchsorted(np.sort(u), thresholds, side="right") / len(u)
-    f = 1.0 - np.searchsorted(np.sort(v), thresholds, side="right") / len(v)
-    best = np.argmin(e + f)
-    return float((1.0 - e[best]) * (1.0 - f[best])), float(1.0 - e[best] * f[best])
+    _, e, f = threshold(u, v)
+    return (1.0 - e) * (1.0 - f), 1.0 - e * f
 
 
 def _svm(a: Float64[np.ndarray, "n d"], b: Float64[np.ndarray, "m d"]) -> MaxMargin | None:

@@ -200,6 +200,17 @@ def test_hulls_that_meet_have_a_common_point(sets):
     assert check_infeasible(problem, proof.rows, proof.weights, bias="free") <= 1e-13
 
 
+def test_a_part_of_many_rows_is_proof_enough():
+    a, b = overlapping(2000, 4, 2.0)
+    proof, x = hull_distance(a, b).conflict, np.vstack([a, b])
+    assert len(proof.rows) <= 6  # Caratheodory
+    problem = sc.Problem(x, np.repeat([1, 0], 2000))
+    assert check_infeasible(problem, proof.rows, proof.weights, bias="free") <= 1e-13
+    apart = hull_distance(a + 9.0 * np.eye(1, 4), b)
+    assert apart.separable
+    assert apart.lower > 0
+
+
 def test_a_point_of_both_sets_among_many_features():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((5, 90)), rng.standard_normal((5, 90))
