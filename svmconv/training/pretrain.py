@@ -65,19 +65,7 @@ def pretrain(
     check_problem(problem)
     check_counts(0, seed=seed)
     check_counts(1, epochs=epochs, k=k, **({} if batch is None else {"batch": batch}))
-    if not isinstance(module, DBN):
-        raise DataError(f"expected a DBN, got a {type(module).__name__}: others are not RBMs")
-    if not isinstance(optimizer, optax.GradientTransformation):
-        raise DataError(f"optimizer must be one of optax, such as sgd(0.1), got {optimizer!r}")
-    if problem.d != math.prod(module.shape):
-        raise DataError(
-            f"this network takes rows of {math.prod(module.shape)} pixels, got {problem.d}"
-        )
-    if problem.x.min() < 0 or problem.x.max() > 1:
-        raise DataError("pixels must be in [0, 1] to be probabilities: shift and divide them")
-    size = problem.n if batch is None else batch
-    if size > problem.n:
-        raise DataError(f"batch={batch}, but there are {problem.n} rows: give at most as many")
+    _check_fit(module, problem, optimizer, batch)
     layers = list(module.body)[: module.depth]
     rbms, errors = [], []
     with (
@@ -86,19 +74,15 @@ def pretrain(
     ):
         v = jnp.asarray(problem.x, layers[0].kernel[...].dtype)
         for number, layer in enumerate(layers):
-            key = jax.random.fold_in(jax.random.key(seed), number)
             rbm, memory = _start(layer, v, optimizer)
             for epoch in range(epochs):
-                order, draws = jax.random.split(jax.random.fold_in(key, epoch))
+                key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), number), epoch)
+                order, draws = jax.random.split(key)
                 with finishing():
-                    places = _batches(order, problem.n, size)
+                    places = _batches(order, problem.n, batch or problem.n)
                     rbm, memory, error = _epoch(rbm, memory, v, places, draws, optimizer, k)
                     errors.append(float(error))
-                if not all(np.isfinite(leaf).all() for leaf in rbm):
-                    raise DivergedError(
-                        f"pre-training of layer {number + 1} diverged in epoch {epoch + 1}: lower "
-                        "the optimizer's rate"
-                    )
+                _check_finite(rbm, number, epoch)
                 show(number * epochs + epoch + 1, f"reconstruction {errors[-1]:.4g}")
             rbms.append(rbm)
             v = hidden_means(rbm, v)
@@ -155,6 +139,31 @@ def contrastive_divergence(
     return RBM(
         (v.T @ h - fantasy.T @ after) / n, (v - fantasy).mean(axis=0), (h - after).mean(axis=0)
     )
+
+
+def _check_fit(
+    module: DBN, problem: Problem, optimizer: optax.GradientTransformation, batch: int | None
+) -> None:
+    """Raise DataError unless the network, its rows and the rest go together."""
+    if not isinstance(module, DBN):
+        raise DataError(f"expected a DBN, got a {type(module).__name__}: others are not RBMs")
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise DataError(f"optimizer must be one of optax, such as sgd(0.1), got {optimizer!r}")
+    pixels = math.prod(module.shape)
+    if problem.d != pixels:
+        raise DataError(f"this network takes rows of {pixels} pixels, got {problem.d}")
+    if problem.x.min() < 0 or problem.x.max() > 1:
+        raise DataError("pixels must be in [0, 1] to be probabilities: shift and divide them")
+    if batch is not None and batch > problem.n:
+        raise DataError(f"batch={batch}, but there are {problem.n} rows: give at most as many")
+
+
+def _check_finite(rbm: RBM, number: int, epoch: int) -> None:
+    if not all(np.isfinite(leaf).all() for leaf in rbm):
+        raise DivergedError(
+            f"pre-training of layer {number + 1} diverged in epoch {epoch + 1}: lower the "
+            "optimizer's rate"
+        )
 
 
 def _start(

@@ -14,6 +14,7 @@ import svmconv as sc
 from svmconv.models import DBN, MLP
 from svmconv.training.pretrain import (
     RBM,
+    _check_fit,
     _start,
     contrastive_divergence,
     free_energy,
@@ -232,7 +233,7 @@ def test_what_cannot_be_pretrained(change, message):
 def test_only_dbns_are_pretrained():
     # Below the type checker of the tests, as a user without it would call.
     with pytest.raises(sc.DataError, match="expected a DBN, got a MLP"):
-        inspect.unwrap(pretrain)(MLP((64, 2), rngs=nnx.Rngs(0)), DIGITS, SGD, epochs=1)
+        inspect.unwrap(_check_fit)(MLP((64, 2), rngs=nnx.Rngs(0)), DIGITS, SGD, None)
 
 
 def test_weights_that_are_not_finite_are_said():
