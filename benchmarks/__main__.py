@@ -20,6 +20,8 @@ PARTS = {
     "flow": "gradient flow",
     "start": "starting",
     "training": "training a network",
+    "separability": "linear separability of layers",
+    "collapse": "neural collapse",
     "ceilings": "what this machine can do at best",
     "many": "many runs at once",
 }

@@ -27,6 +27,7 @@ from figures.linear_regions import linear_regions
 from figures.power import power
 from figures.rates_by_optimizer import rates_by_optimizer
 from figures.saved import noted, read
+from figures.synchronicity import collapse_curves, layers_over_training, synchronicity
 from figures.synthetic_sweep import synthetic_sweep
 from svmconv import plots
 from svmconv.errors import DataError
@@ -71,5 +72,8 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "simplex_symmetry_planes": simplex_symmetry.planes,
     "simplex_symmetry_curves": simplex_symmetry.curves,
     "linear_regions": linear_regions,
+    "layers_over_training": layers_over_training,
+    "synchronicity": synchronicity,
+    "collapse_curves": collapse_curves,
     **images.FIGURES,
 }

@@ -92,7 +92,7 @@ _SMALL = replace(_PUBLISHED, width=0.25, hidden=500, rows=2000)
 _LARGE = ("ResNet", "ViT", "GoogLeNet")
 """Networks that need an eighth of the widths to come to an end on two cores."""
 _DIGITS = replace(_SMALL, rows=None, epochs=20, pretraining=20)
-_IMAGES = replace(_SMALL, rows=1000, epochs=10, seeds=3, width=0.125)
+_IMAGES = replace(_SMALL, rows=1000, epochs=10, width=0.125)
 PRESETS = {
     "smoke": _each(replace(_SMALL, seeds=2, epochs=6, pretraining=2), EIGHT, ("digits", "mnist")),
     "cpu": _each(_DIGITS, [name for name in EIGHT if name not in _LARGE], ("digits",))
@@ -169,29 +169,31 @@ def correlations(records: xr.Dataset) -> xr.Dataset:
 def verdict(found: xr.Dataset) -> str:
     """One sentence: whether this network's layers move with its training accuracy, and which most.
 
-    A layer moves in sync if the interval of its rank correlation lies above 0, of the levels and of
-    the increments; levels alone may owe it to the trend that both share.
+    A layer moves with it if the interval over seeds of its rank correlation lies above 0, against
+    or without it if below; else the seeds do not tell. Of levels and of increments: levels alone
+    may owe it to the trend that both share.
     """
     of = found.correlation.sel(measure=SHOWN, progress="accuracy")
     levels, increments = (
         of.sel(statistic=name).to_numpy() for name in ("spearman", "spearman_increments")
     )
-    layers = found.layer.to_numpy().tolist()
-    n = len(layers)
-    in_step, in_trend = (int((part[:, 1] > 0).sum()) for part in (increments, levels))
-    means = levels[:, 0]
+    layers, means = found.layer.to_numpy().tolist(), levels[:, 0]
     if np.isnan(means).all():
         return "nothing to correlate: every layer is separable before training, or accuracy is"
-    most = layers[int(np.nanargmax(means))]
-    last = means[-1] >= np.nanmax(means[:-1], initial=-np.inf)
-    if in_trend < n:
-        said = "does not hold" if in_trend < n / 2 else "holds in part"
-    else:
+    n, most = len(layers), int(np.nanargmax(means))
+    (above, below), (in_step, _) = (
+        (int((part[:, 1] > 0).sum()), int((part[:, 2] <= 0).sum())) for part in (levels, increments)
+    )
+    if above == n:
         said = "holds" if in_step == n else "holds as a trend"
+    elif above:
+        said = "holds in part"
+    else:
+        said = "does not hold" if below else "is undecided"
     return (
-        f"{said}: rank correlation of levels above 0 in {in_trend} of {n} layers, of increments in "
-        f"{in_step}; highest in {most} ({np.nanmax(means):.2f}; the last layer has {means[-1]:.2f}"
-        f"{', the most' if last else ''})"
+        f"{said}: of {n} layers {above} move with accuracy, {below} do not, the others scatter; in "
+        f"increments {in_step} do; rank correlation {means[0]:.2f} in the first layer, "
+        f"{means[most]:.2f} in {layers[most]}, {means[-1]:.2f} in the last"
     )
 
 

@@ -9,11 +9,15 @@ from svmconv.measures.connectivity import layerwise_connectivity as layerwise_co
 from svmconv.measures.dimension import classification_dimension as classification_dimension
 from svmconv.measures.dimension import diversity as diversity
 from svmconv.measures.dimension import effective_rank as effective_rank
+from svmconv.measures.directional import directional_measure as directional_measure
+from svmconv.measures.directional import discrimination_value as discrimination_value
 from svmconv.measures.gaps import gaps as gaps
+from svmconv.measures.hulls import Hulls as Hulls
 from svmconv.measures.hulls import hull_distance as hull_distance
 from svmconv.measures.last_layer import last_layer_gaps as last_layer_gaps
 from svmconv.measures.layer import kkt_residual as kkt_residual
 from svmconv.measures.layer_report import layer_report as layer_report
+from svmconv.measures.ls_degree import LSDegree as LSDegree
 from svmconv.measures.ls_degree import ls_degree as ls_degree
 from svmconv.measures.neural_collapse import NeuralCollapse as NeuralCollapse
 from svmconv.measures.neural_collapse import cdnv as cdnv

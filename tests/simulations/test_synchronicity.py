@@ -1,0 +1,139 @@
+"""A tiny network's layers over training, and sentences that can come out either way."""
+
+import re
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+from figures import synchronicity as drawn
+from simulations import synchronicity
+from simulations.hidden_layers import DATA, EIGHT, NETWORKS, STUDIES, network
+from svmconv.errors import DataError
+from svmconv.results import load, save
+
+TINY = synchronicity.Config(
+    data="digits", network="MLP", rows=150, width=0.05, seeds=2, epochs=5, batch=50, hidden=100,
+    rate=1e-2, pretraining=1,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found():
+    return synchronicity.run(TINY)
+
+
+def test_every_layer_at_every_record_of_every_seed(found):
+    assert found.sizes["seed"] == 2
+    assert found.step.values.tolist() == [0, 3, 6, 9, 12, 15]
+    assert found.layer.values.tolist() == [*(f"hidden_{i}" for i in range(1, 5)), "penultimate"]
+    for name in ("means_ls_0", "ls_0", "nc1", "probe_accuracy"):
+        assert found[name].dims == ("seed", "step", "layer")
+        assert np.isfinite(found[name]).all(), name
+    assert found.accuracy.dims == ("seed", "step")
+    assert (found.accuracy[:, -1] > found.accuracy[:, 0] + 0.1).all()
+    assert (found.log_loss[:, -1] < found.log_loss[:, 0]).all()
+    assert found.correlation.dims == (
+        "measure", "progress", "layer", "statistic", "of_interval"
+    )  # fmt: skip
+
+
+def test_equal_runs_are_equal(found):
+    again = synchronicity.run(replace(TINY, seeds=1))
+    first, same = (one.isel(seed=0).drop_vars("correlation") for one in (found, again))
+    xr.testing.assert_identical(first, same)
+
+
+def made_up(level, step=0.0, layers=3, seeds=6):
+    """Layers whose increments are those of accuracy times `step`, plus noise and a trend."""
+    rng = np.random.default_rng(0)
+    moves = rng.uniform(0.0, 0.02, (seeds, 12))
+    accuracy = 0.3 + moves.cumsum(axis=1)
+    own = step * moves[..., None] + rng.uniform(-1, 1, (seeds, 12, layers)) * 0.005 + 0.02 * level
+    measure = own.cumsum(axis=1)
+    columns = dict.fromkeys(synchronicity.CORRELATED, (("seed", "step", "layer"), measure))
+    for name in synchronicity.FALLING:
+        columns[name] = ("seed", "step", "layer"), -measure
+    both = {"accuracy": (("seed", "step"), accuracy), "log_loss": (("seed", "step"), -accuracy)}
+    records = xr.Dataset(columns | both, {"layer": [f"l{i}" for i in range(layers)]})
+    return records.merge(synchronicity.correlations(records))
+
+
+@pytest.mark.parametrize(
+    ("level", "step", "words"),
+    [
+        (1.0, 3.0, "holds: of 3 layers 3 move with accuracy, 0 do not, .* in increments 3 do"),
+        (1.0, 0.0, "holds as a trend: of 3 layers 3 move .* in increments 0 do"),
+        (0.0, 0.0, "is undecided: of 3 layers 0 move with accuracy, 0 do not"),
+        (-1.0, 0.0, "does not hold: of 3 layers 0 move with accuracy, 3 do not"),
+        (-1.0, -3.0, "does not hold: of 3 layers 0 move with accuracy, 3 do not"),
+    ],
+)
+def test_a_verdict_can_come_out_each_way(level, step, words):
+    assert re.match(words, synchronicity.verdict(made_up(level, step)))
+
+
+def test_what_falls_is_taken_with_its_sign_turned():
+    of = made_up(1.0, 3.0).correlation.sel(statistic="spearman", of_interval="mean")
+    np.testing.assert_allclose(of.sel(measure="nc1"), of.sel(measure="ls_0"))
+    np.testing.assert_allclose(of.sel(progress="log_loss"), of.sel(progress="accuracy"))
+
+
+def test_nothing_moves_nothing_is_said():
+    still = made_up(1.0)
+    still["correlation"] = still.correlation * np.nan
+    assert synchronicity.verdict(still).startswith("nothing to correlate")
+
+
+def test_the_same_command_goes_on(tmp_path, monkeypatch, found, capsys):
+    small = {"smoke": (TINY, replace(TINY, network="DBN", seeds=1, epochs=1))}
+    monkeypatch.setattr(synchronicity, "PRESETS", small)
+    out = tmp_path / "synchronicity-smoke"
+    out.mkdir()
+    save(found, out / "digits-MLP.nc", asdict(TINY))
+    before = (out / "digits-MLP.nc").read_bytes()
+    assert synchronicity.main(["--out", str(tmp_path)]) == 0
+    assert (out / "digits-MLP.nc").read_bytes() == before
+    assert load(out / "digits-DBN.nc").sizes["layer"] == 3
+    assert capsys.readouterr().out.count("digits-") == 2
+    monkeypatch.setattr(synchronicity, "PRESETS", {"smoke": (replace(TINY, epochs=6),)})
+    assert synchronicity.main(["--out", str(tmp_path)]) == 2
+    assert "is of another configuration: remove it" in capsys.readouterr().err
+    assert synchronicity.main(["--out", str(tmp_path), "--run", "digits-MPL"]) == 2
+    assert "did you mean 'digits-MLP'?" in capsys.readouterr().err
+
+
+def test_every_picture_is_drawn_from_what_is_saved(tmp_path, found):
+    with pytest.raises(DataError, match="run a simulation first"):
+        drawn.layers_over_training(tmp_path)
+    (tmp_path / "synchronicity-cpu").mkdir()
+    save(found, tmp_path / "synchronicity-cpu" / "digits-MLP.nc", asdict(TINY))
+    for draw in (drawn.layers_over_training, drawn.synchronicity, drawn.collapse_curves):
+        assert isinstance(draw(tmp_path), Figure)
+    (heat,) = (ax for ax in drawn.layers_over_training(tmp_path).axes if ax.get_title() == "MLP")
+    shown = np.asarray(heat.images[0].get_array())
+    np.testing.assert_allclose(shown, found.means_ls_0.mean("seed").transpose("layer", "step"))
+
+
+def test_names_of_networks_and_runs():
+    assert list(EIGHT) == list(drawn.NETWORKS)
+    assert set(EIGHT) | set(STUDIES) == set(NETWORKS)
+    for configs in synchronicity.PRESETS.values():
+        assert len({config.name for config in configs}) == len(configs)
+        assert {config.network for config in configs} <= set(NETWORKS)
+        assert {config.data for config in configs} <= set(DATA)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_studies_change_one_thing_of_the_mlp(name):
+    plain, other = (network(n, (8, 8, 1), 10, 0.25, 0) for n in ("MLP", name))
+    units = [layer.out_features for layer in other.body]
+    same = [layer.out_features for layer in plain.body]
+    changed = (
+        other.activation != plain.activation,
+        units[0] != same[0],
+        len(units) != len(same),
+    )
+    assert sum(changed) == 1
