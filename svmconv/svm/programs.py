@@ -56,7 +56,7 @@ def solve(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an inaccurate answer is refused below
             program.problem.solve(solver=program.solver, **program.options)
-    except cp.SolverError:
+    except (cp.SolverError, MemoryError):  # the parametrised dual of 2048 x 784 asks for 25 GB
         return None
     found = program.alpha
     values = found.dual_value if isinstance(found, cp.Constraint) else found.value

@@ -5,6 +5,7 @@ import pytest
 
 import svmconv as sc
 from svmconv.geometry import norm
+from svmconv.svm import programs
 from tests.svm.kkt import assert_optimal, pair_margins, truth
 
 BIASES = ("none", "augmented", "free")
@@ -228,3 +229,11 @@ def test_bias_scale_runs_from_none_to_free(half):
 def test_options_that_are_refused(half, options, words):
     with pytest.raises(sc.DataError, match=words):
         sc.max_margin(half, **options)
+
+
+def test_a_program_too_large_for_memory_is_no_answer(monkeypatch):
+    def too_large(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("cvxpy.Problem.solve", too_large)
+    assert programs.solve(np.eye(2), np.zeros((2, 0)), twin=True) is None
