@@ -29,7 +29,7 @@ from flax import nnx
 from jaxtyping import Float, Int
 
 from simulations import command
-from simulations.simplex import nearest_simplex, plane_of
+from simulations.simplex import PICTURED, ROWS, first, picture
 from simulations.stages import log_spaced, stages
 from svmconv import data
 from svmconv.measures.neural_collapse import neural_collapse
@@ -39,11 +39,8 @@ from svmconv.training.evaluate import evaluate
 from svmconv.training.tracker import Tracker
 
 MEASURES = ("nc1", "nc2_norm", "nc2_angle", "nc3", "nc4", "cdnv")
-ROWS = ("train", "test")
 REACHED = 0.1
 """nc2_angle and nc2_norm of a simplex that counts as reached, by every seed: half of chance."""
-PICTURED = 3
-"""Classes of the projected layer: their centred means span a plane, so nothing of them is lost."""
 
 
 class Setting(NamedTuple):
@@ -117,7 +114,7 @@ PRESETS = {
         classes=(4,), seeds=2, rows=50, fewer=5, hidden=(64,), epochs=60, batch=10, rate=0.03,
         records=4,
     ),
-    "cpu": Config(classes=(4, 10)),
+    "cpu": Config(classes=(4, 10), seeds=5),
     "paper": Config(
         data="mnist", classes=(10,), seeds=5, rows=5000, fewer=100, hidden=(1024, 1024, 512),
         penultimate=64, epochs=350, batch=128, records=20,
@@ -131,7 +128,7 @@ def run(config: Config) -> xr.Dataset:
     """MEASURES, accuracy, log_loss over (classes, setting, seed, rows, epoch); epoch 0 is before.
 
     Of the first seed with PICTURED classes, over setting, on the plane of its class means:
-    `projected` (rows, row, axis) with `label` (rows, row), nan and -1 where there are fewer rows,
+    `projected` (rows, row, axis) with `label` (rows, row), nan and -1 where rows are fewer,
     `means` (class, axis) of training rows and the regular `simplex` closest to them; `in_plane`
     (rows) is the share of the features' variance that the plane holds.
     """
@@ -156,10 +153,8 @@ def run(config: Config) -> xr.Dataset:
 
 def parted(problem: Problem, rows: int) -> tuple[Problem, Problem]:
     """The first `rows` of each class, and all others."""
-    first = np.zeros(problem.n, bool)
-    for k in range(problem.n_classes):
-        first[np.flatnonzero(problem.index == k)[:rows]] = True
-    one, other = (Problem(problem.x[m], problem.y[m], problem.name) for m in (first, ~first))
+    chosen = first(problem.index, rows)
+    one, other = (Problem(problem.x[m], problem.y[m], problem.name) for m in (chosen, ~chosen))
     return one, other
 
 
@@ -228,30 +223,10 @@ def _curves(config: Config, classes: int, setting: Setting, seed: int) -> xr.Dat
 
 
 def _picture(config: Config, setting: Setting) -> xr.Dataset:
-    """The first seed with PICTURED classes at its end, on the plane of its class means."""
+    """The first seed with PICTURED classes, after its last epoch."""
     trained, problems = _trained(config, PICTURED, setting, 0, (config.epochs,))
-    features = [evaluate(trained[-1][1], problem).features for problem in problems]
-    train, test = problems
-    means = np.stack([features[0][train.index == k].mean(axis=0) for k in range(PICTURED)])
-    centre, plane = means.mean(axis=0), plane_of(means)
-    n = max(p.n for p in problems)
-    projected, label = np.full((2, n, 2), np.nan, np.float32), np.full((2, n), -1, np.int8)
-    in_plane = []
-    for at, (problem, x) in enumerate(zip((train, test), features, strict=True)):
-        along = (x - centre) @ plane
-        projected[at, : problem.n], label[at, : problem.n] = along, problem.index
-        in_plane.append(along.var(axis=0).sum() / x.var(axis=0).sum())
-    drawn = (means - centre) @ plane
-    return xr.Dataset(
-        {
-            "projected": (("rows", "row", "axis"), projected),
-            "label": (("rows", "row"), label),
-            "means": (("class", "axis"), drawn),
-            "simplex": (("class", "axis"), nearest_simplex(drawn)),
-            "in_plane": ("rows", in_plane),
-        },
-        {"rows": list(ROWS)},
-    )
+    x = [evaluate(trained[-1][1], problem).features for problem in problems]
+    return picture(*x, *(problem.index for problem in problems))
 
 
 def verdict(one: xr.Dataset) -> str:

@@ -14,7 +14,7 @@ from scipy.linalg import expm
 from figures.simplex_symmetry import curves, planes
 from simulations import command
 from simulations import simplex_symmetry as simulation
-from simulations.simplex import nearest_simplex, plane_of
+from simulations.simplex import SHOWN, nearest_simplex, picture, plane_of
 from simulations.stages import log_spaced, stages
 from svmconv import data
 from svmconv.errors import DataError
@@ -152,19 +152,26 @@ def test_shuffled_classes_of_a_trained_network_are_no_collapse(trained):
     assert np.mean([found.nc2_angle for found in shuffled]) > 2 * own.nc2_angle
 
 
-def test_the_picture_is_of_the_plane(tiny):
-    for setting in TINY.settings:
-        one = tiny.sel(setting=setting)
-        for rows in simulation.ROWS:
-            label = one.label.sel(rows=rows).to_numpy()
-            shown = one.projected.sel(rows=rows).to_numpy()
-            assert np.isfinite(shown[label >= 0]).all()
-            assert np.isnan(shown[label < 0]).all()
-            assert 0.0 < one.in_plane.sel(rows=rows) <= 1.0
-        drawn, label = one.projected.sel(rows="train"), one.label.sel(rows="train").to_numpy()
-        means = [drawn.to_numpy()[label == k].mean(axis=0) for k in range(3)]
-        np.testing.assert_allclose(means, one.means, atol=1e-5)  # rows are kept as float32
-        np.testing.assert_allclose(one.means.mean("class"), 0.0, atol=1e-5)
+def test_the_picture_is_the_plane_of_the_class_means():
+    """Three classes in five dimensions, two of which hold the means; more rows than are kept."""
+    rng = np.random.default_rng(0)
+    corners, turn = rng.normal(size=(3, 2)), np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    few, many = np.repeat([0, 1, 2], [40, 9, 2]), np.repeat([0, 1, 2], 2 * SHOWN)
+    flat = corners[few] @ turn[:2]
+    tall = corners[many] @ turn[:2] + np.outer(rng.normal(size=len(many)), turn[2])
+    found = picture(flat, tall, few, many)
+    assert found.in_plane[0] == pytest.approx(1.0)
+    assert found.in_plane[1] == pytest.approx(
+        corners.var(axis=0).sum() / tall.var(axis=0).sum(), rel=ROUNDING
+    )
+    for rows, counts in enumerate(([40, 9, 2], [SHOWN] * 3)):
+        label, shown = found.label[rows].to_numpy(), found.projected[rows].to_numpy()
+        assert [(label == k).sum() for k in range(3)] == counts
+        assert np.isnan(shown[label < 0]).all()
+        means = found.means.to_numpy()[label[label >= 0]]
+        np.testing.assert_allclose(shown[label >= 0], means, atol=1e-6)  # kept as float32
+    sides, kept = (np.linalg.norm(m[:, None] - m, axis=2) for m in (corners, found.means.values))
+    np.testing.assert_allclose(kept, sides, atol=ROUNDING * 10)
 
 
 def series(angle, norm):
