@@ -121,6 +121,17 @@ def test_more_units_than_rows():
     assert float(found.spread_ratio) == pytest.approx(spread_ratio(x, y), rel=1e-10)
     assert float(found.discrimination) == pytest.approx(discrimination(x, y), rel=1e-10)
     assert float(found.discrimination) != pytest.approx(discrimination(x - x.mean(axis=0), y))
-    inside = module.rotated(x)
-    centred = x - x.mean(axis=0)
-    np.testing.assert_allclose(inside @ inside.T, centred @ centred.T, atol=LONG_SUM)
+
+
+@pytest.mark.parametrize(("dtype", "off"), [(np.float64, 1e-15), (np.float32, 1e-8)])
+def test_rotated_rows_keep_all_distances(dtype, off):
+    """Equal rows among them, which leave the matrix of inner products singular twice over."""
+    x = (50.0 + np.random.default_rng(2).standard_normal((30, 400))).astype(dtype)
+    x[7] = x[3]
+    inside, centred = module.rotated(x), x - x.astype(np.float64).mean(axis=0)
+    assert inside.shape == (30, 30)
+    square = np.square(centred).sum(axis=1).max()
+    np.testing.assert_allclose(inside @ inside.T, centred @ centred.T, atol=100 * 2.0**-52 * square)
+    distance = np.linalg.norm(inside[:, None] - inside[None], axis=2)
+    expected = np.linalg.norm(centred[:, None] - centred[None], axis=2)
+    np.testing.assert_allclose(distance, expected, atol=10 * off * np.sqrt(square))
