@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -18,6 +19,8 @@ from svmconv.plots.style import color, marker, styled
 PRESETS = ("paper", "cpu", "smoke")
 NETWORKS = ("MLP", "CNN", "DBN", "ResNet", "VGGNet", "AlexNet", "ViT", "GoogLeNet")
 MEASURE = "means_ls_0"
+SMALLEST = 1e-4
+"""1 - LS_0 below which all is one colour: a pair in ten thousand."""
 COLLAPSE = {
     "nc1": r"NC1: tr$(S_W S_B^+)/K$",
     "nc2_angle": r"NC2: mean $|\cos + 1/(K-1)|$",
@@ -39,30 +42,34 @@ def runs(results: Path, data: str) -> dict[str, xr.Dataset]:
 
 @styled
 def layers_over_training(results: Path) -> Figure:
-    """LS_0 along the differences of class means, layer by epoch, for every network. DataError."""
+    """1 - LS_0 along differences of class means, layer by step, for every network. DataError."""
     found = runs(results, "digits")
     figure = Figure(figsize=(9.6, 5.2))
     axes = figure.subplots(2, 4, sharex=True).ravel()
-    lowest = min(float(one[MEASURE].mean("seed").min()) for one in found.values())
+    missing = {name: 1.0 - one[MEASURE].mean("seed") for name, one in found.items()}
+    scale = LogNorm(SMALLEST, max(float(one.max()) for one in missing.values()), clip=True)
     images = []
-    for ax, (name, one) in zip(axes, found.items(), strict=False):
-        images.append(_heat_map(ax, one, lowest))
+    for ax, (name, one) in zip(axes, missing.items(), strict=False):
+        images.append(_heat_map(ax, one, scale))
         ax.set_title(name)
     for ax in axes[len(found) :]:
         ax.set_visible(False)
     figure.supxlabel("training step (records evenly spaced)")
     figure.supylabel("layer, the first below")
-    figure.colorbar(images[0], ax=axes.tolist(), label=r"LS$_0$ along differences of class means")
+    figure.colorbar(
+        images[0], ax=axes.tolist(), extend="min",
+        label=r"$1 - $LS$_0$ along differences of class means, mean over pairs and seeds",
+    )  # fmt: skip
     return figure
 
 
-def _heat_map(ax: Axes, one: xr.Dataset, lowest: float) -> AxesImage:
-    values = one[MEASURE].mean("seed").transpose("layer", "step").to_numpy()
-    image = ax.imshow(values, origin="lower", aspect="auto", vmin=lowest, vmax=1.0, cmap="viridis")
-    steps = one.step.to_numpy()
+def _heat_map(ax: Axes, missing: xr.DataArray, scale: LogNorm) -> AxesImage:
+    values = missing.transpose("layer", "step").to_numpy()
+    image = ax.imshow(values, origin="lower", aspect="auto", norm=scale, cmap="viridis_r")
+    steps = missing.step.to_numpy()
     shown = np.linspace(0, len(steps) - 1, 4).round().astype(int)
     ax.set_xticks(shown, [f"{steps[i]:g}" for i in shown])
-    ax.set_yticks(range(one.sizes["layer"]), [_short(name) for name in one.layer.to_numpy()])
+    ax.set_yticks(range(len(values)), [_short(name) for name in missing.layer.to_numpy()])
     ax.tick_params(axis="y", labelsize=6)
     ax.grid(visible=False)
     return image
@@ -97,13 +104,14 @@ def synchronicity(results: Path) -> Figure:
         ax.set_title(name)
     axes[0, 0].set(ylim=(-1.05, 1.05), xticks=[0.0, 1.0])
     axes[0, 0].set_xticklabels(["first", "last"])
-    figure.supxlabel("hidden layer")
     figure.supylabel(r"rank correlation of LS$_0$ with accuracy")
     handles = [
         Line2D([], [], color=color(n), marker=marker(n), markersize=4, label=data)
         for n, data in enumerate(sets)
     ]
     handles.append(Line2D([], [], linestyle="none", label="bars: 95 % intervals over seeds"))
+    for ax in axes[1, [1, 6]]:
+        ax.set_xlabel("hidden layer")
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
