@@ -82,6 +82,6 @@ SECOND_ORDER = 1e-2
 EXACT = 1e-9
 """Absolute, of logits and losses of size up to 1e3 that should not change at all: rounding."""
 
-LAYER_WISE = 0.1
-"""Of a ratio of layers, relative: 2 K of the N - K directions within classes need not obey it, and
-a wrong power of it is off by factors."""
+LAYER_WISE = 0.03
+"""Of a ratio of layers, relative: what K of the N - K directions within classes may take away is a
+few hundredths, a wrong power of it is off by tenths."""

@@ -7,11 +7,13 @@ import pytest
 
 from svmconv.theory import wang2025
 from svmconv.theory.claim import CaseVerdict
-from svmconv.theory.wang2025 import Setting, Trained, train
+from svmconv.theory.wang2025 import Setting, Small, Trained, outputs, train
 from tests.tolerances import ROUNDING
 
 DOCUMENT = Setting(3, 10, 50, 6, 0.3, 100.0)
 QUICK = Setting(2, 10, 20, 4, 0.2, 30.0)
+ANY = "the power 1 / (L + 1)"
+"""A control."""
 CASES = [case for claim in wang2025.CLAIMS for case in claim.cases]
 
 
@@ -33,7 +35,8 @@ def quick():
 
 def test_the_ratio_as_written_down():
     assert DOCUMENT.rho == pytest.approx(0.2846, abs=1e-4)
-    assert train(DOCUMENT, 0).mean_ratio == pytest.approx(0.280, abs=1e-3)
+    mean = np.exp(np.log(train(DOCUMENT, 0).ratios).mean())
+    assert mean == pytest.approx(0.280, abs=1e-3)
 
 
 @pytest.mark.parametrize("s", [DOCUMENT, QUICK])
@@ -64,30 +67,87 @@ def test_a_layer_that_does_nothing_keeps_c():
     x = np.linalg.qr(np.random.default_rng(0).standard_normal((QUICK.d, 20)))[0]
     turn = np.linalg.qr(np.random.default_rng(1).standard_normal((QUICK.d, QUICK.d)))[0]
     start = [QUICK.eps * turn] * 3 + [QUICK.eps * turn[:2]]
-    assert Trained(QUICK, x, start, start).mean_ratio == pytest.approx(1.0, rel=10 * ROUNDING)
+    ratios = Trained(QUICK, x, start, start).ratios
+    np.testing.assert_allclose(ratios, 1.0, rtol=10 * ROUNDING)
+
+
+NONE = Small(np.ones(2), np.ones(2))
+"""Small directions that are not small."""
+
+
+def test_small_directions_by_hand():
+    """W_1 = eps diag(1, 1, .5, .1), rows e_1 .. e_4, classes of two: both have within part 1/2."""
+    w = 0.2 * np.diag([1.0, 1.0, 0.5, 0.1])
+    s = Setting(2, 2, 4, 2, 0.2, 1.0)
+    small = Trained(s, np.eye(4), [w, w[:2]], [w, w[:2]]).small
+    np.testing.assert_allclose(small.sizes, [0.25, 0.01], rtol=ROUNDING)
+    np.testing.assert_allclose(small.within, [0.5, 0.5], rtol=ROUNDING)
 
 
 @pytest.mark.parametrize("layers", [2, 3, 8])
 @pytest.mark.parametrize("eps", [1e-4, 1e-2])
-def test_the_bar_is_that_of_the_directions_within_classes_as_eps_vanishes(layers, eps):
-    s = Setting(3, 20, 60, layers, eps, 1.0)
-    limit = 1.0 - (1.0 - 1.0 / 19.0) ** (1.0 / (layers - 1))
-    assert s.bar(0.0, 0.0) == pytest.approx(limit, abs=4 * s.rho ** (1.0 if layers > 2 else 0.5))
+def test_the_bars_are_what_small_directions_take_as_eps_vanishes(layers, eps):
+    s, squares = Setting(2, 20, 60, layers, eps, 1.0), np.array([0.5, 0.8])
+    kept = 38.0 - 2.0 + (squares[:, None] ** np.arange(layers)).sum(axis=0)
+    bars = s.bars(Small(squares, np.ones(2)), 0.0, 0.0)
+    limit = 1.0 - kept[1:] / kept[:-1]
+    np.testing.assert_allclose(bars, limit, atol=4 * s.rho ** (1.0 if layers > 2 else 0.5))
 
 
-def test_the_bar_grows_with_what_is_not_fitted_or_not_conserved():
-    base = QUICK.bar(0.0, 0.0)
-    assert QUICK.bar(0.0, 0.01) == pytest.approx(base + 0.01)
-    assert base < QUICK.bar(0.01, 0.0) < QUICK.bar(0.1, 0.0)
-    assert QUICK.bar(2.0, 0.0) == np.inf
+def test_the_bars_grow_with_what_is_not_fitted_or_not_conserved():
+    base = QUICK.bars(NONE, 0.0, 0.0)
+    np.testing.assert_allclose(QUICK.bars(NONE, 0.0, 0.01), base + 0.01 * QUICK.layers)
+    assert (base < QUICK.bars(NONE, 0.01, 0.0)).all()
+    assert (QUICK.bars(NONE, 0.01, 0.0) < QUICK.bars(NONE, 0.1, 0.0)).all()
+    assert (QUICK.bars(NONE, 2.0, 0.0) == np.inf).all()
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_bar_covers_other_starts_and_sizes(seed):
-    for s in (QUICK, replace(QUICK, eps=0.1, n=5, d=10), replace(QUICK, k=4, d=40)):
+def test_the_bars_cover_other_starts_and_sizes(seed):
+    wide = Setting(2, 4, 60, 3, 0.1, 30.0)
+    others = (replace(QUICK, eps=0.1, n=5, d=10), replace(QUICK, k=4, d=60), DOCUMENT, wide)
+    for s in (QUICK, *others):
         found = train(s, seed)
-        off = abs(found.mean_ratio / s.rho - 1.0)
-        assert off <= s.bar(found.unfitted, found.unbalanced)
+        assert (np.abs(found.ratios / s.rho - 1.0) <= found.bars).all()
+
+
+def test_it_is_n_and_not_n_plus_one():
+    """Where all directions are of rows n + 1 fits as well; where few are, n alone does."""
+    few, all_ = Setting(2, 10, 100, 3, 0.05, 30.0), Setting(2, 20, 40, 4, 0.1, 100.0)
+    for s, alike in ((few, False), (all_, True)):
+        found, one_more = train(s, 0), replace(s, n=s.n + 1).rho
+        assert (np.abs(found.ratios / s.rho - 1.0) <= found.bars).all()
+        assert (np.abs(found.ratios / one_more - 1.0) <= found.bars).all() == alike
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_one_hidden_layer_of_noise_is_contradicted(at, monkeypatch):
+    def noisy(weights, x):
+        found = outputs(weights, x)
+        noise = np.random.default_rng(0).standard_normal(found[at].shape)
+        found[at] = noise * np.linalg.norm(found[at]) / np.linalg.norm(noise)
+        return found
+
+    s = Setting(2, 20, 40, 4, 0.1, 100.0)
+    runs = [train(s, seed) for seed in range(wang2025.SEEDS)]
+    monkeypatch.setattr(wang2025, "train", lambda _, seed: runs[seed])
+    assert verdict(wang2025.layer_wise(s, ANY)) == "holds"
+    monkeypatch.setattr(wang2025, "outputs", noisy)
+    assert verdict(wang2025.layer_wise(s, ANY)) == "contradicted"
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_hidden_weights_of_noise_do_not_hold(at, monkeypatch):
+    right = wang2025.train
+
+    def wrong(s, seed):
+        found = right(s, seed)
+        weights = list(found.weights)
+        weights[at] = s.eps * np.random.default_rng(0).standard_normal(weights[at].shape)
+        return replace(found, weights=weights)
+
+    monkeypatch.setattr(wang2025, "train", wrong)
+    assert verdict(wang2025.layer_wise(Setting(2, 20, 40, 4, 0.1, 100.0), ANY)) != "holds"
 
 
 def other(change, monkeypatch):
@@ -101,7 +161,7 @@ def other(change, monkeypatch):
 def test_another_start_is_contradicted(change, monkeypatch):
     other(change, monkeypatch)
     s = Setting(2, 20, 40, 4, 0.1, 100.0)
-    assert verdict(wang2025.layer_wise(s, "no power 1 / L")) == "contradicted"
+    assert verdict(wang2025.layer_wise(s, ANY)) == "contradicted"
 
 
 def test_a_layer_that_keeps_another_size_is_contradicted(monkeypatch):
@@ -115,13 +175,13 @@ def test_a_layer_that_keeps_another_size_is_contradicted(monkeypatch):
     monkeypatch.setattr(wang2025, "train", wrong)
     monkeypatch.setattr(wang2025.Trained, "unbalanced", 1e-6)
     s = Setting(2, 20, 40, 4, 0.1, 100.0)
-    assert verdict(wang2025.layer_wise(s, "no power 1 / L")) == "contradicted"
+    assert verdict(wang2025.layer_wise(s, ANY)) == "contradicted"
 
 
 def test_a_network_that_was_not_trained_does_not_hold(monkeypatch):
     monkeypatch.setattr(wang2025, "TIME", 1e-3)
     s = Setting(2, 20, 40, 4, 0.1, 100.0)
-    assert verdict(wang2025.layer_wise(s, "no power 1 / L")) != "holds"
+    assert verdict(wang2025.layer_wise(s, ANY)) != "holds"
 
 
 def test_a_start_that_is_not_orthogonal_does_not_hold(monkeypatch):
@@ -132,5 +192,5 @@ def test_a_start_that_is_not_orthogonal_does_not_hold(monkeypatch):
         return (a / np.sqrt(len(a)), r) if a.shape[0] == a.shape[1] else (q, r)
 
     monkeypatch.setattr(np.linalg, "qr", gaussian)
-    s = replace(QUICK, d=22)
-    assert verdict(wang2025.layer_wise(s, "no power 1 / L")) != "holds"
+    s = Setting(2, 20, 41, 4, 0.1, 100.0)
+    assert verdict(wang2025.layer_wise(s, ANY)) != "holds"
