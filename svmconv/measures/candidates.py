@@ -23,8 +23,8 @@ from jaxtyping import Float64, Int
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import expit
 
+from svmconv.measures.ranks import place
 from svmconv.processes import cores
-from svmconv.svm.offset import common_offset
 from svmconv.svm.solve import BLAS
 
 NAMES = ("mean", "lda", "logistic", "random")
@@ -53,6 +53,8 @@ class Contest(NamedTuple):
     """+1 where a class is on the upper side of a problem, -1 on the lower, 0 where it is out."""
     offset: Float64[np.ndarray, " d"]
     """Subtracted from every row; exact in the dtype of x (svm/offset.py), or zero."""
+    power: int = 0
+    """Rows are then multiplied by 2^power, where their squares might leave float64 (ranks.py)."""
 
     def chunks(self, k: int, dtype: Any) -> Iterator[np.ndarray]:
         """The rows of a class, in chunks."""
@@ -62,7 +64,8 @@ class Contest(NamedTuple):
             adjacent = rows[-1] - rows[0] == len(rows) - 1
             picked = self.x[rows[0] : rows[-1] + 1] if adjacent else self.x[rows]
             picked = picked.astype(dtype, copy=False)
-            yield picked - self.offset.astype(dtype) if self.offset.any() else picked
+            picked = picked - self.offset.astype(dtype) if self.offset.any() else picked
+            yield np.ldexp(picked, self.power) if self.power else picked
 
     def counts(self, side: int) -> Float64[np.ndarray, "k p"]:
         """Rows of every class on a side (+1 or -1) of every problem."""
@@ -79,12 +82,12 @@ class Contest(NamedTuple):
 def contest_of(
     x: np.ndarray, index: Int[np.ndarray, " n"], sides: Int[np.ndarray, "k p"]
 ) -> Contest:
-    """The contest of rows whose classes are `index`; far from the origin they are moved near it."""
+    """The contest of rows whose classes are `index`, moved and scaled as in ranks.py."""
     members = [np.flatnonzero(index == k) for k in range(len(sides))]
-    offset = common_offset(np.stack([x.min(axis=0), x.max(axis=0)]).astype(np.float64))
+    offset, power = place(x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64))
     if x.dtype.kind == "f":
         offset = offset.astype(x.dtype).astype(np.float64)
-    return Contest(x, members, sides, offset)
+    return Contest(x, members, sides, offset, power)
 
 
 class Metric(NamedTuple):

@@ -41,9 +41,10 @@ def class_separability(features: Any, labels: Any, against: str = "pairs") -> xr
                   a proof if True. False only says that none of them does (hull_distance decides)
 
     Values are exact for their direction, in float64; equal rows of two classes may count as ordered
-    by rounding. nan where no direction tells any two rows apart (orders 1 and 2; LS_0 is 0 there).
-    Memory beyond the features: two chunks of 8 MB a core, a d x d matrix up to 2048 features,
-    8 (K - 1) x 8 bytes a row, and about ten arrays (pairs, d), all float64. Raises DataError.
+    by rounding, and entries below 1e-300 of the largest may count as zero. nan where no direction
+    tells any two rows apart (orders 1 and 2; LS_0 is 0 there). Memory beyond the features: two
+    chunks of 8 MB a core, a d x d matrix up to 2048 features, 8 (K - 1) x 8 bytes a row, and about
+    ten arrays (pairs, d), all float64. Raises DataError.
 
     >>> found = class_separability([[0.0], [2.0], [1.0], [3.0], [9.0]], list("aabbc"))
     >>> found.separability.sel(order=0).values.tolist()  # of 4 differences of a and b 3 point up

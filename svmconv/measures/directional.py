@@ -12,9 +12,8 @@ from svmconv.errors import CertificateError, DataError
 from svmconv.geometry import unit
 from svmconv.measures.candidates import NAMES, candidates, contest_of
 from svmconv.measures.hulls import hull_distance, turned
-from svmconv.measures.ranks import points, projected, two_sets
+from svmconv.measures.ranks import placed, points, projected, two_sets
 from svmconv.problem import Problem
-from svmconv.svm.offset import common_offset
 
 BLOCK = 2**21
 """Distances held together: 16 MB."""
@@ -41,14 +40,13 @@ def directional_measure(A: Any, B: Any) -> Directional:
     0.5
     """
     a, b = two_sets(A, B)
+    x, n = placed(np.vstack([a, b])).x, len(a)
     try:
-        svm = hull_distance(a, b).svm
+        svm = hull_distance(x[:n], x[n:]).svm
     except CertificateError:
         svm = None
     if svm is not None:
         return Directional(0.0, unit(svm.w), "svm")
-    x, n = np.vstack([a, b]), len(a)
-    x -= common_offset(x)
     near = turned(x)
     contest = contest_of(near.x, np.repeat([0, 1], [n, len(b)]), np.array([[1], [-1]]))
     tried = [sign * near.back(w) for w in candidates(contest)[0][:, 0] for sign in (1.0, -1.0)]
@@ -79,9 +77,7 @@ def discrimination_value(features: Any, labels: Any) -> float:
     if counts.min() < 2:
         name = labelled.classes[counts.argmin()].item()
         raise DataError(f"class {name!r} has one row, and no distance within: drop the class")
-    x -= x.mean(axis=0)
-    spread = x.std(axis=0)
-    x *= np.where(spread > 0, 0.5 / np.where(spread > 0, spread, 1.0), 0.0)
+    x = _standardised(x)
     members = [x[labelled.index == k] for k in range(len(counts))]
     k = len(members)
     sums = np.array([[_distances(p, q) if i <= j else 0.0 for j, q in enumerate(members)]
@@ -89,6 +85,15 @@ def discrimination_value(features: Any, labels: Any) -> float:
     within = np.diag(sums) / (counts * (counts - 1))
     between = np.triu(sums / np.outer(counts, counts), 1).sum() / (k * (k - 1) / 2)
     return float((within.mean() - between) / np.sqrt(x.shape[1]))
+
+
+def _standardised(x: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, "n d"]:
+    """Every feature of mean 0 and standard deviation 1/2, whatever its scale; constant ones 0."""
+    x = np.where(x.min(axis=0) < x.max(axis=0), x, 0.0)
+    x = np.ldexp(x, -np.frexp(np.abs(x).max(axis=0))[1])  # exact, and sums stay in float64
+    x = x - x.mean(axis=0)
+    spread = x.std(axis=0)
+    return x * np.where(spread > 0, 0.5 / np.where(spread > 0, spread, 1.0), 0.0)
 
 
 def _distances(p: Float64[np.ndarray, "n d"], q: Float64[np.ndarray, "m d"]) -> float:

@@ -14,6 +14,7 @@ from svmconv.measures.candidates import NAMES, candidates, contest_of
 from svmconv.measures.ranks import threshold, two_sets
 from svmconv.problem import Problem
 from svmconv.svm.certificate import certify, check_infeasible
+from svmconv.svm.offset import common_offset
 from svmconv.svm.outcome import refuse_wide
 from svmconv.svm.result import MaxMargin
 from svmconv.svm.separability import ZERO
@@ -36,10 +37,13 @@ class Hulls(NamedTuple):
     direction: Float64[np.ndarray, " d"]
     """Unit vector from the hull of B to that of A, w / |w|; zero where they meet."""
     svm: MaxMargin | None
-    """The exact SVM of A (+1) and B (-1), intercept free, certified on every row."""
+    """The exact SVM of A (+1) and B (-1) less `offset`, intercept free, certified on every row."""
     conflict: NotSeparableError | None
     """The convex combination that proves that the hulls meet: 2 sum weights row is one and the same
     point over the rows of A (0 to n - 1) and over those of B (from n on)."""
+    offset: Float64[np.ndarray, " d"]
+    """Subtracted from all points first, without rounding (svm/offset.py): far from the origin no
+    intercept in float64 attains the margin, so that of `svm` is for the points less this."""
 
 
 def hull_distance(A: Any, B: Any) -> Hulls:
@@ -48,7 +52,8 @@ def hull_distance(A: Any, B: Any) -> Hulls:
     max over |w| = 1 of min w.a - max w.b = dist(conv A, conv B) = 2 / |w| of the hard-margin SVM
     with a free intercept (the dual of the SVM is the nearest-point problem). More features than
     points are no cost: the points are turned into their own span first, and the certificate read
-    on the given ones. Raises DataError; CertificateError where float64 cannot tell.
+    on the given ones. Nor is a distance from the origin (see `offset`). Raises DataError;
+    CertificateError where float64 cannot tell.
 
     >>> found = hull_distance([[0.0, 0.0], [1.0, 4.0]], [[3.0, 0.0], [3.0, 5.0]])
     >>> round(found.distance, 12), found.direction.round(12).tolist()
@@ -57,7 +62,9 @@ def hull_distance(A: Any, B: Any) -> Hulls:
     [0, 1, 2]
     """
     a, b = two_sets(A, B)
-    problem = Problem(np.vstack([a, b]), np.repeat([1, 0], [len(a), len(b)]), "two sets")
+    x = np.vstack([a, b])
+    offset = common_offset(x)
+    problem = Problem(x - offset, np.repeat([1, 0], [len(a), len(b)]), "two sets")
     conflict = _shared_point(problem, len(a)) or _meeting(problem)
     if conflict is None:
         try:
@@ -66,8 +73,8 @@ def hull_distance(A: Any, B: Any) -> Hulls:
             conflict = proof
         else:
             bounds = 2.0 * svm.certificate.lower, 2.0 * svm.certificate.upper
-            return Hulls(True, svm.width, *bounds, unit(svm.w), svm, None)
-    return Hulls(False, 0.0, 0.0, 0.0, np.zeros(problem.d), None, conflict)
+            return Hulls(True, svm.width, *bounds, unit(svm.w), svm, None, offset)
+    return Hulls(False, 0.0, 0.0, 0.0, np.zeros(problem.d), None, conflict, offset)
 
 
 class Turned(NamedTuple):

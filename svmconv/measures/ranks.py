@@ -12,7 +12,7 @@ P_q and the sum of all differences: where nothing points down it is 0, and LS_q 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -22,6 +22,9 @@ from svmconv.problem import readable
 from svmconv.svm.offset import common_offset
 
 ORDERS = (0, 1, 2)
+USUAL = 1e30
+"""Points up to this size, and down to its inverse, stay as they are: their squares, the squares of
+those and products with weights that are inverse to them are far inside float64."""
 
 
 def separability_along(w: Any, A: Any, B: Any, order: int = 0) -> float | Float64[np.ndarray, " m"]:
@@ -44,8 +47,8 @@ def separability_along(w: Any, A: Any, B: Any, order: int = 0) -> float | Float6
     a, b = two_sets(A, B)
     check_order(order)
     directions = _directions(w, a.shape[1])
-    offset = common_offset(np.vstack([a, b]))
-    a, b = a - offset, b - offset
+    near = placed(np.vstack([a, b])).x
+    a, b = near[: len(a)], near[len(a) :]
     found = np.array([separabilities(*projected(one, a, b))[order] for one in directions])
     return found if np.ndim(w) == 2 else float(found[0])
 
@@ -85,15 +88,13 @@ def below(
     return k * x - one if order == 1 else (k * x - 2.0 * one) * x + _running(y * y)[k]
 
 
-def threshold(
-    u: Float64[np.ndarray, " n"], v: Float64[np.ndarray, " m"]
-) -> tuple[float, float, float]:
-    """(t, e, f) with the least e + f, e the share of u <= t, f that of v > t."""
+def threshold(u: Float64[np.ndarray, " n"], v: Float64[np.ndarray, " m"]) -> tuple[float, int, int]:
+    """(t, e, f): e of the u are <= t, f of the v are > t, and e / n + f / m is the least."""
     tried = np.append(-np.inf, np.unique(np.concatenate([u, v])))
-    e = np.searchsorted(np.sort(u), tried, side="right") / len(u)
-    f = 1.0 - np.searchsorted(np.sort(v), tried, side="right") / len(v)
-    best = np.argmin(e + f)
-    return float(tried[best]), float(e[best]), float(f[best])
+    e = np.searchsorted(np.sort(u), tried, side="right")
+    f = len(v) - np.searchsorted(np.sort(v), tried, side="right")
+    best = np.argmin(e * len(v) + f * len(u))
+    return float(tried[best]), int(e[best]), int(f[best])
 
 
 def projected(
@@ -101,6 +102,54 @@ def projected(
 ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " m"]]:
     """a w and b w, every row added up in the same order: BLAS may order equal rows."""
     return np.einsum("ij,j->i", a, w), np.einsum("ij,j->i", b, w)
+
+
+class Placed(NamedTuple):
+    """Points moved near the origin, and near the size 1 where squares might leave float64."""
+
+    x: Float64[np.ndarray, "n d"]
+    """(given - offset) 2^power, exactly."""
+    offset: Float64[np.ndarray, " d"]
+    power: int
+
+
+def placed(x: Float64[np.ndarray, "n d"]) -> Placed:
+    """The points where what feels no translation and no scale can be computed.
+
+    DataError where the smallest entries would be lost beside the largest.
+    """
+    offset, power = place(x.min(axis=0), x.max(axis=0))
+    moved = x - offset
+    scaled = np.ldexp(moved, power)
+    if power < 0 and not np.array_equal(np.ldexp(scaled, -power), moved):
+        raise DataError(
+            f"entries are as large as {np.abs(moved).max():.1e} and as small as "
+            f"{np.abs(moved[moved != 0]).min():.1e}, and float64 cannot hold the squares of both: "
+            "rescale the features to sizes near 1"
+        )
+    return Placed(scaled, offset, power)
+
+
+def place(
+    low: Float64[np.ndarray, " d"], high: Float64[np.ndarray, " d"]
+) -> tuple[Float64[np.ndarray, " d"], int]:
+    """Offset and power of Placed, for features from low to high.
+
+    A constant feature is moved to 0; the others as in svm/offset.py, looked at near size 1.
+    """
+    constant = low == high
+    ends = np.where(constant, 0.0, np.stack([low, high]))
+    first = _power(ends)
+    moved = np.ldexp(common_offset(np.ldexp(ends, first)), -first)
+    offset = np.where(constant, low, moved)
+    return offset, _power(np.where(constant, 0.0, np.stack([low, high]) - offset))
+
+
+def _power(x: Float64[np.ndarray, "..."]) -> int:
+    """That 2^power x has its largest entry in [1/2, 1); 0 where it is of usual size anyway."""
+    largest = float(np.abs(x).max())
+    usual = largest == 0 or 1.0 / USUAL <= largest <= USUAL
+    return 0 if usual else -int(np.frexp(largest)[1])
 
 
 def two_sets(A: Any, B: Any) -> tuple[Float64[np.ndarray, "n d"], Float64[np.ndarray, "m d"]]:
@@ -147,7 +196,7 @@ def _directions(w: Any, d: int) -> Float64[np.ndarray, "m d"]:
     given = points("w", np.atleast_2d(readable("w", w))).astype(np.float64)
     if given.shape[1] != d:
         raise DataError(f"w must have one entry per feature, {d}, got {given.shape[1]}")
-    return given
+    return np.stack([np.ldexp(one, _power(one)) for one in given])
 
 
 def _sums(

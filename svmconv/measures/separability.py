@@ -20,9 +20,15 @@ from svmconv.geometry import unit
 from svmconv.measures.ascent import ascent
 from svmconv.measures.candidates import NAMES, candidates, contest_of
 from svmconv.measures.hulls import hull_distance, turned
-from svmconv.measures.ranks import check_order, projected, separabilities, threshold, two_sets
+from svmconv.measures.ranks import (
+    check_order,
+    placed,
+    projected,
+    separabilities,
+    threshold,
+    two_sets,
+)
 from svmconv.problem import check_counts
-from svmconv.svm.offset import common_offset
 from svmconv.svm.result import MaxMargin
 
 
@@ -43,7 +49,8 @@ class Separability(NamedTuple):
     """(1 - e) (1 - f) <= LS_0(direction) <= 1 - e f, with e the share of w.a at or below a
     threshold, f that of w.b above it, at the threshold of least e + f."""
     svm: MaxMargin | None
-    """The hard-margin SVM (intercept free) whose certificate proves that the value is 1."""
+    """The hard-margin SVM (intercept free) whose certificate proves that the value is 1: that of
+    the points less hull_distance's offset, and times a power of two if beyond 1e30 or 1e-30."""
 
 
 def linear_separability(
@@ -73,11 +80,10 @@ def linear_separability(
     a, b = two_sets(A, B)
     check_order(order)
     check_counts(0, permutations=permutations, seed=seed)
-    x, n = np.vstack([a, b]), len(a)
-    x -= common_offset(x)
+    x, n = placed(np.vstack([a, b])).x, len(a)
     near = turned(x)
     null = _null(near.x, n, order, permutations, seed)
-    svm = _svm(a, b)
+    svm = _svm(x[:n], x[n:])
     if svm is not None:
         return Separability(1.0, unit(svm.w), "svm", null, 1.0, 1.0, svm)
     w, candidate = _best(near.x, np.arange(len(x)) < n, order)
@@ -90,10 +96,12 @@ def linear_separability(
 def sandwich(u: Float64[np.ndarray, " n"], v: Float64[np.ndarray, " m"]) -> tuple[float, float]:
     """Bounds on LS_0 from the errors e, f at the best threshold, as in Separability.
 
-    u > t >= v for (1 - e) (1 - f) of all pairs, and v > t >= u for e f of them (derived).
+    u > t >= v for (1 - e) (1 - f) of all pairs, and v > t >= u for e f of them (derived). All three
+    are counts over n m, divided once: rounding keeps their order.
     """
     _, e, f = threshold(u, v)
-    return (1.0 - e) * (1.0 - f), 1.0 - e * f
+    n, m = len(u), len(v)
+    return (n - e) * (m - f) / (n * m), (n * m - e * f) / (n * m)
 
 
 def _svm(a: Float64[np.ndarray, "n d"], b: Float64[np.ndarray, "m d"]) -> MaxMargin | None:

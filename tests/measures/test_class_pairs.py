@@ -135,6 +135,29 @@ def test_far_from_the_origin():
     np.testing.assert_allclose(far.separability, near.separability, atol=1e-9)
 
 
+@pytest.mark.parametrize("power", [-670, -540, -250, 250, 515, 1010])
+@pytest.mark.parametrize("beside", [0.0, 5.0])
+def test_every_scale_has_the_same_values(power, beside):
+    """Also beside a constant unit, which tells no rows apart."""
+    x, y = layer(signal=2.0)
+    x = np.hstack([x, np.zeros((len(x), 1))])
+    expected = class_separability(x, y)
+    x = np.ldexp(x, power)
+    x[:, -1] = beside
+    found = class_separability(x, y)
+    np.testing.assert_allclose(found.separability, expected.separability, rtol=LONG_SUM)
+    np.testing.assert_array_equal(found.separable, expected.separable)
+    np.testing.assert_array_equal(found.candidate, expected.candidate)
+
+
+@pytest.mark.parametrize("scale", [1e-38, 1e37])
+def test_every_scale_of_float32(scale):
+    x, y = layer(signal=2.0)
+    expected = class_separability(x.astype(np.float32), y)
+    found = class_separability((scale * x).astype(np.float32), y)
+    np.testing.assert_allclose(found.separability, expected.separability, atol=1e-3)
+
+
 def test_more_units_than_a_matrix_holds():
     rng = np.random.default_rng(0)
     x = np.maximum(rng.standard_normal((90, 3 * module.FULL), dtype=np.float32), 0.0)

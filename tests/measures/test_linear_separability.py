@@ -1,5 +1,9 @@
 """The best direction: known answers, its null, the hulls, and the companions."""
 
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from itertools import combinations
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -246,7 +250,138 @@ def test_ls_degree_against_all_pairs():
 @pytest.mark.parametrize("sets", [XOR, TOUCHING, overlapping()])
 def test_ls_degree_of_hulls_that_meet(sets):
     found = ls_degree(*sets)
-    assert (found.value, found.lower, found.upper, found.g) == (0.0, 0.0, 0.0, 0.0)
+    assert (found.value, found.lower, found.g) == (0.0, 0.0, 0.0)
+    assert found.upper <= ROUNDING**2  # half the square of the rounding of the proof
+    assert not found.direction.any()
+
+
+def near_pair(distance, offset, seed):
+    """Sets around (3, 0) and (-3, 0) and a pair between them, so near that its points nearly agree.
+
+    All differences point right, as far as rounding at the offset leaves the near one alone.
+    """
+    rng = np.random.default_rng(seed)
+    a, b = rng.uniform(-1, 1, (2, 4, 2)) + np.array([[[3.0, 0.0]], [[-3.0, 0.0]]])
+    middle, angle = rng.uniform(-1, 1, 2), rng.uniform(-1.2, 1.2)
+    a[0], b[0] = middle + distance * np.array([np.cos(angle), np.sin(angle)]), middle
+    return a + offset, b + offset
+
+
+def degree_in_the_plane(a, b):
+    """1 - sin(t / 2), t the largest angle between two differences, to 60 digits; all in a half."""
+    with localcontext() as context:
+        context.prec = 60
+        differences = [
+            [Fraction(float(p)) - Fraction(float(q)) for p, q in zip(one, other, strict=True)]
+            for one in a
+            for other in b
+        ]
+        assert all(x > 0 for x, _ in differences)
+
+        def cosine(p, q):
+            dot = p[0] * q[0] + p[1] * q[1]
+            square = (p[0] ** 2 + p[1] ** 2) * (q[0] ** 2 + q[1] ** 2)
+            root = (Decimal(square.numerator) / square.denominator).sqrt()
+            return Decimal(dot.numerator) / dot.denominator / root
+
+        least = min(cosine(p, q) for p, q in combinations(differences, 2))
+        return 1 - ((1 - least) / 2).sqrt()
+
+
+@pytest.mark.parametrize(
+    ("distance", "offset"), [(1e-6, 1e6), (1e-6, 0.0), (1e-9, 1e3), (1e-9, 0.0), (1e-12, 0.0)]
+)
+@pytest.mark.parametrize("seed", range(8))
+def test_ls_degree_bounds_hold_for_a_near_pair(distance, offset, seed):
+    a, b = near_pair(distance, offset, seed)
+    found = ls_degree(a, b)
+    assert Decimal(found.lower) <= degree_in_the_plane(a, b) <= Decimal(found.upper)
+    assert found.lower <= found.value <= found.upper
+    assert found.upper - found.lower < LONG_SUM
+
+
+def test_ls_degree_of_a_near_pair_by_exact_arithmetic():
+    """Centred copies of the points lose eight digits of the difference: 0.38324359874."""
+    a, b = [[0.1, 0.7], [3.0, 0.0]], [[0.1 - 1e-10, 0.7 + 2e-10], [-3.0, 0.0]]
+    assert ls_degree(a, b).value == pytest.approx(0.383243610211, abs=1e-12)
+
+
+def test_ls_degree_of_a_near_pair_among_many_features():
+    """The plane in 40 coordinates, permuted: exact, and more features than points."""
+    a, b = near_pair(1e-9, 0.0, 1)
+    wide = [np.hstack([np.zeros((4, 30)), x, np.zeros((4, 8))]) for x in (a, b)]
+    assert ls_degree(*wide).value == pytest.approx(ls_degree(a, b).value, abs=LONG_SUM)
+
+
+def test_ls_degree_far_down_the_line():
+    """More pairs than the working set holds, most of them by the expanded square."""
+    a, b = overlapping(80, 6, 12.0)
+    d = (a[:, None] - b).reshape(-1, 6)
+    found = ls_degree(a, b)
+    d /= np.linalg.norm(d, axis=1, keepdims=True)
+    assert (d @ found.direction).min() == pytest.approx(found.g, rel=ROUNDING)
+    assert found.upper - found.lower < LONG_SUM
+
+
+POWERS = (-670, -540, -253, 253, 515, 670, 1020)
+"""Of two: beyond the range of squares, of rows of a Problem, or of sums."""
+
+
+@pytest.mark.parametrize("power", POWERS)
+def test_every_scale_has_the_same_values(power):
+    """Exactly, or up to where the ascent gets."""
+    a, b = near_pair(1e-3, 0.0, 0)
+    scaled = np.ldexp(a, power), np.ldexp(b, power)
+    assert ls_degree(*scaled)[:4] == pytest.approx(ls_degree(a, b)[:4], rel=LONG_SUM)
+    found = linear_separability(*scaled, permutations=0)
+    assert (found.value, found.candidate) == (1.0, "svm")
+    assert directional_measure(*scaled).value == 0.0
+    a, b = overlapping(40, 2)
+    scaled = np.ldexp(a, power), np.ldexp(b, power)
+    value = linear_separability(a, b, permutations=0).value
+    assert linear_separability(*scaled, permutations=0).value == pytest.approx(value, abs=CLIMBED)
+    assert directional_measure(*scaled).value == directional_measure(a, b).value
+    assert ls_degree(*scaled).value == 0.0
+    x, y = np.vstack([a, b]), np.repeat([0, 1], 40)
+    value = discrimination_value(x, y)
+    assert discrimination_value(np.ldexp(x, power), y) == pytest.approx(value, rel=ROUNDING)
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-200, 1e-162, 1e154, 1e200, 1.7e308])
+def test_discrimination_value_of_two_points(scale):
+    x = [[0.0], [0.0], [scale], [scale]]
+    assert discrimination_value(x, [0, 0, 1, 1]) == pytest.approx(-1.0, rel=ROUNDING)
+
+
+def test_points_of_sizes_that_one_float_cannot_hold():
+    a, b = [[1e300, 1e-300]], [[-1e300, 2e-300]]
+    for measure in (ls_degree, linear_separability, directional_measure):
+        with pytest.raises(sc.DataError, match="rescale the features"):
+            measure(a, b)
+
+
+@pytest.mark.parametrize("margin", [0.02, 1.3])
+def test_hulls_far_from_the_origin(margin):
+    """Quarters: exact at 1e8, where an intercept of 1e8 in units of the margin is not."""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 64, (2, 40, 3)) / 16.0
+    a[:, 0] += 4.0 + np.round(64 * margin) / 64
+    near, far = hull_distance(a, b), hull_distance(a + 1e8, b + 1e8)
+    assert far.separable
+    assert far.distance == pytest.approx(near.distance, rel=LONG_SUM)
+    assert far.lower <= near.upper
+    assert near.lower <= far.upper
+    assert ((a + 1e8 - far.offset) @ far.svm.w + far.svm.b).min() == pytest.approx(1.0, rel=1e-9)
+    assert linear_separability(a + 1e8, b + 1e8, permutations=0).candidate == "svm"
+    assert directional_measure(a + 1e8, b + 1e8).candidate == "svm"
+
+
+def test_hulls_that_meet_far_from_the_origin():
+    """The proof holds for the points as given."""
+    x = np.round(16 * np.vstack(overlapping(30, 2))) / 16 + 1e8
+    problem = sc.Problem(x, np.repeat([1, 0], 30))
+    proof = hull_distance(x[:30], x[30:]).conflict
+    assert check_infeasible(problem, proof.rows, proof.weights, bias="free") <= 1e-13
 
 
 def test_ls_degree_of_one_unit_is_one():

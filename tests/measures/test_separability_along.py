@@ -126,6 +126,45 @@ def test_sandwich_holds_and_is_the_best_threshold(seed):
     )
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_bounds_hold_to_the_last_digit(seed):
+    """Shares like 1/3 are not floats: all three numbers are one division of counts."""
+    rng = np.random.default_rng(seed)
+    n, m = rng.integers(1, 12, 2)
+    u, v = rng.integers(0, 4, n).astype(float), rng.integers(0, 4, m).astype(float)
+    lower, upper = sandwich(u, v)
+    assert lower <= separability_along([1.0], u[:, None], v[:, None]) <= upper
+
+
+def test_bounds_of_one_third():
+    u, v = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 0.0]), np.array([0.0])
+    assert sandwich(u, v)[0] <= separability_along([1.0], u[:, None], v[:, None])
+
+
+@pytest.mark.parametrize("power", [-1070, -1000, -540, -250, 250, 520, 1020])
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_scale_has_the_same_value(power, order):
+    """Small integers times a power of two: exact down to the smallest numbers there are."""
+    rng = np.random.default_rng(1)
+    a, b = rng.integers(-7, 8, (50, 3)).astype(float), rng.integers(-7, 8, (70, 3)).astype(float)
+    w = np.array([1.0, -2.0, 1.5])
+    value = separability_along(w, a, b, order)
+    scaled = np.ldexp(a, power), np.ldexp(b, power)
+    assert separability_along(w, *scaled, order) == pytest.approx(value, rel=ROUNDING)
+    assert separability_along(np.ldexp(w, power), a, b, order) == pytest.approx(value, rel=ROUNDING)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_beside_a_large_constant_feature(order):
+    """It tells no two points apart, and must not hide that the others are small."""
+    a, b, rng = clouds()
+    w = rng.standard_normal(4)
+    value = separability_along(w, a, b, order)
+    beside = [np.hstack([1e-250 * x, np.full((len(x), 1), 5.0)]) for x in (a, b)]
+    found = separability_along(np.append(w, 1.0), *beside, order)
+    assert found == pytest.approx(value, rel=LONG_SUM)
+
+
 def test_where_nothing_differs():
     point = [[2.0, 3.0]] * 3
     assert separability_along([1.0, 1.0], point, point[:2], 0) == 0.0
