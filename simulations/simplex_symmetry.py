@@ -111,8 +111,8 @@ class Config:
 
 PRESETS = {
     "smoke": Config(
-        classes=(4,), seeds=2, rows=50, fewer=5, hidden=(64,), epochs=60, batch=10, rate=0.03,
-        records=4,
+        classes=(4,), seeds=2, rows=50, fewer=5, hidden=(64,), epochs=40, batch=10, rate=0.03,
+        records=3,
     ),
     "cpu": Config(classes=(4, 10), seeds=5),
     "paper": Config(
@@ -250,8 +250,8 @@ def summary(found: xr.Dataset) -> str:
             train, test = (one.sel(rows=name) for name in ROWS)
             numbers = ", ".join(_number(train, m) for m in ("nc2_angle", "nc2_norm", "nc1"))
             lines.append(
-                f"{k} classes, {setting}: simplex {verdict(train)}: {numbers}; accuracy "
-                f"{_end(train, 'accuracy')}; test rows, by the same measures {verdict(test)}: "
+                f"{k} classes, {setting}: simplex of class means {verdict(train)}: {numbers}; "
+                f"accuracy {_end(train, 'accuracy')}; of test rows {verdict(test)}: "
                 f"nc2_angle {_end(test, 'nc2_angle')}, nc1 {_end(test, 'nc1')}, accuracy "
                 f"{_end(test, 'accuracy')}."
             )
