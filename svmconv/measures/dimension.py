@@ -1,8 +1,11 @@
 """How much room the features of a layer fill: effective rank, the dimensions that classify.
 
 Rows are centred first, for a constant offset is what a bias takes away: so the singular values here
-are sqrt(n) times the standard deviations along the principal directions. Those below the rounding
-of the features' own dtype count as zero, as in svmconv.measures.collapse.
+are sqrt(n) times the standard deviations along the principal directions. Those that rounding may
+have made count as zero [derived]: storing x in its dtype moves every entry by at most eps/2 of its
+own size, hence a singular value by at most eps/2 |x| (Frobenius norm); the sums behind x, in the
+dtype or in float32 if that is wider, are right to tens of units of the largest entry
+(svmconv.measures.collapse).
 Memory: two copies of the features in float64. Time: O(n d min(n, d)).
 """
 
@@ -22,6 +25,8 @@ from svmconv.measures.neural_collapse import read_layer
 
 SHARE = 0.95
 """Of the accuracy, which a classification dimension keeps (Feng et al., NeurIPS 2022)."""
+SINGLE = float(np.finfo(np.float32).eps)
+"""Of float32, in which sums of narrower types are taken."""
 BLOCK = 2048
 """Rows of which all distances are held at once, against as many others: 32 MB."""
 
@@ -50,8 +55,9 @@ def effective_rank(features: Any) -> float:
 def numerical_rank(features: Any) -> int:
     """Directions along which the centred rows spread (root mean square) by more than rounding.
 
-    features (n, d); rounding is that of their own dtype at their largest entry, so float32 features
-    and the same in float64 differ. 0 where all rows are one point. Raises DataError.
+    features (n, d); rounding is that of their own dtype (see the module), so float32 features and
+    the same in float64 differ. In bfloat16 it is .004 of the root mean square length of the rows,
+    which also counts what is constant. 0 where all rows are one point. Raises DataError.
 
     >>> numerical_rank([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]])
     1
@@ -138,13 +144,18 @@ class Principal(NamedTuple):
 def _principal(features: Any) -> Principal:
     rows, eps = _rows(features)
     n, d = rows.shape
-    largest, centre = float(np.abs(rows).max()), rows.mean(axis=0)
-    rows -= centre
+    stored = eps / 2.0 * float(np.linalg.norm(rows))
+    summed = ROUNDING * min(eps, SINGLE) * float(np.abs(rows).max()) * np.sqrt(n)
+    first = rows[0].copy()
+    rows -= first  # a long sum of what all rows share would round: first to differences
+    mean = rows.mean(axis=0)
+    rows -= mean
+    centre = first + mean
     if n > d:  # the triangle has the singular values and right directions of the rows
         _, sizes, directions = np.linalg.svd(np.linalg.qr(rows, mode="r"))
     else:
         _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
-    resolved = sizes > ROUNDING * eps * largest * np.sqrt(n)
+    resolved = sizes > stored + summed
     return Principal(rows, centre, sizes[resolved], directions[resolved].T)
 
 

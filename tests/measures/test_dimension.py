@@ -3,6 +3,7 @@
 import doctest
 import itertools
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -62,9 +63,45 @@ def test_rounding_of_the_dtype_is_no_direction():
     assert numerical_rank(single.astype(np.float64)) > 1  # taken at its word
 
 
+DTYPES = [jnp.bfloat16, np.float16, np.float32, np.float64]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_clouds_are_of_full_rank_in_every_dtype(dtype):
+    rng = np.random.default_rng(0)
+    y = np.arange(500) % 8
+    x = rng.standard_normal((500, 40)) + 3.0 * rng.standard_normal((8, 40))[y]
+    stored = x.astype(dtype)
+    assert numerical_rank(stored) == 40
+    eps = float(jnp.finfo(dtype).eps)
+    np.testing.assert_allclose(effective_rank(stored), effective_rank(x), rtol=eps + LONG_SUM)
+    assert classification_dimension(stored, y) == classification_dimension(x, y) > 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(50, 3), (500, 40), (40, 500)])
+@pytest.mark.parametrize("offset", [0.0, 3.0])
+def test_lines_and_planes_have_their_rank_in_every_dtype(dtype, shape, offset):
+    rng, (n, d) = np.random.default_rng(1), shape
+    constant = offset * rng.standard_normal(d)
+    for rank in (0, 1, 2):
+        x = rng.standard_normal((n, rank)) @ rng.standard_normal((rank, d)) + constant
+        assert numerical_rank(x.astype(dtype)) == rank
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rounding_is_never_resolved_however_it_falls(dtype):
+    """All entries of a column up in half of the rows, down in the others: the worst case."""
+    eps, sign = float(jnp.finfo(dtype).eps), np.tile([1.0, -1.0], 20)[:, None]
+    x = np.ones((40, 9)) + sign * eps / 2.0
+    assert numerical_rank(x.astype(dtype)) == 0
+    assert numerical_rank((np.ones((40, 9)) + 200 * sign * eps).astype(dtype)) == 1
+
+
 @pytest.mark.parametrize("measure", [effective_rank, numerical_rank])
 def test_one_point_and_one_unit(measure):
     assert measure(np.full((5, 3), 0.1)) == 0
+    assert measure(np.full((5000, 3), 0.1)) == 0  # a long sum of which rounds
     assert measure([[1.0]]) == 0
     assert measure([[1.0], [2.0]]) == 1
 
