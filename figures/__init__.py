@@ -22,12 +22,12 @@ from figures.bias_scale import bias_scale
 from figures.degenerate import degenerate
 from figures.forgetting import forgetting
 from figures.hardness import hardness
+from figures.hidden_layers import collapse_curves, layers_over_training, synchronicity
 from figures.li2018_simulated import li2018_simulated
 from figures.linear_regions import linear_regions
 from figures.power import power
 from figures.rates_by_optimizer import rates_by_optimizer
 from figures.saved import noted, read
-from figures.synchronicity import collapse_curves, layers_over_training, synchronicity
 from figures.synthetic_sweep import synthetic_sweep
 from svmconv import plots
 from svmconv.errors import DataError

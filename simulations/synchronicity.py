@@ -8,7 +8,8 @@ collapse, a linear probe.
     python -m simulations.synchronicity --preset smoke
 
 writes runs/synchronicity-smoke/DATA-NETWORK.nc, one file for each network on each data set, and
-prints what became of the paper's statement; the same command goes on where a killed one stopped.
+prints what became of the paper's statement; the same command goes on where a killed one stopped,
+and with `--preset cpu --out results` prints those of the results that are kept.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ _LARGE = ("ResNet", "ViT", "GoogLeNet")
 _DIGITS = replace(_SMALL, rows=None, epochs=20, pretraining=20)
 _IMAGES = replace(_SMALL, rows=1000, epochs=10, width=0.125)
 PRESETS = {
-    "smoke": _each(replace(_SMALL, seeds=2, epochs=6, pretraining=2), EIGHT, ("digits", "mnist")),
+    "smoke": _each(replace(_SMALL, seeds=3, epochs=6, pretraining=2), EIGHT, ("digits", "mnist")),
     "cpu": _each(_DIGITS, [name for name in EIGHT if name not in _LARGE], ("digits",))
     + _each(replace(_DIGITS, width=0.125), _LARGE, ("digits",))
     + _each(_IMAGES, EIGHT, ("mnist", "cifar10")),
@@ -170,20 +171,21 @@ def verdict(found: xr.Dataset) -> str:
     """One sentence: whether this network's layers move with its training accuracy, and which most.
 
     A layer moves with it if the interval over seeds of its rank correlation lies above 0, against
-    or without it if below; else the seeds do not tell. Of levels and of increments: levels alone
-    may owe it to the trend that both share.
+    or without it if below; else the seeds do not tell. Levels may owe that to the trend that both
+    share, and increments to how it bends: a layer is in step only if its increments go with the
+    accuracy of its own run more than with that of the other seeds.
     """
     of = found.correlation.sel(measure=SHOWN, progress="accuracy")
-    levels, increments = (
-        of.sel(statistic=name).to_numpy() for name in ("spearman", "spearman_increments")
+    levels, increments, excess = (
+        of.sel(statistic=name).to_numpy() for name in ("spearman", "spearman_increments", "excess")
     )
     layers, means = found.layer.to_numpy().tolist(), levels[:, 0]
     if np.isnan(means).all():
         return "nothing to correlate: every layer is separable before training, or accuracy is"
     n, most = len(layers), int(np.nanargmax(means))
-    (above, below), (in_step, _) = (
-        (int((part[:, 1] > 0).sum()), int((part[:, 2] <= 0).sum())) for part in (levels, increments)
-    )
+    above, below = int((levels[:, 1] > 0).sum()), int((levels[:, 2] <= 0).sum())
+    moving = increments[:, 1] > 0
+    in_step = int((moving & (excess[:, 1] > 0)).sum())
     if above == n:
         said = "holds" if in_step == n else "holds as a trend"
     elif above:
@@ -192,9 +194,24 @@ def verdict(found: xr.Dataset) -> str:
         said = "does not hold" if below else "is undecided"
     return (
         f"{said}: of {n} layers {above} move with accuracy, {below} do not, the others scatter; in "
-        f"increments {in_step} do; rank correlation {means[0]:.2f} in the first layer, "
-        f"{means[most]:.2f} in {layers[most]}, {means[-1]:.2f} in the last"
+        f"increments {int(moving.sum())} do, {in_step} of them more than with other seeds' "
+        f"accuracy; rank correlation {means[0]:.2f} in the first layer, {means[most]:.2f} in "
+        f"{layers[most]}, {means[-1]:.2f} in the last"
     )
+
+
+def table(found: xr.Dataset) -> str:
+    """Rank correlation with accuracy of every layer: of levels, of increments, and the excess."""
+    of = found.correlation.sel(measure=SHOWN, progress="accuracy")
+    shown = ("spearman", "spearman_increments", "excess")
+    lines = [f"  {'layer':<14}" + "".join(f"{name:<24}" for name in shown)]
+    for layer in found.layer.to_numpy().tolist():
+        cells = []
+        for name in shown:
+            mean, low, high, _ = of.sel(layer=layer, statistic=name).to_numpy()
+            cells.append(f"{f'{mean:5.2f} [{low:5.2f}, {high:5.2f}]':<24}")
+        lines.append(f"  {layer:<14}" + "".join(cells).rstrip())
+    return "\n".join(lines)
 
 
 def simulate(configs: Sequence[Config], out: Path) -> Iterator[tuple[Path, xr.Dataset]]:
@@ -230,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             hint = nearest(chosen.run, names, otherwise=f"choose of {', '.join(names)}")
             raise DataError(f"preset {chosen.preset} has no run {chosen.run}: {hint}")
         for path, found in simulate(configs, chosen.out / f"synchronicity-{chosen.preset}"):
-            print(f"{path}\n  {verdict(found)}", flush=True)
+            print(f"{path}\n  {verdict(found)}\n{table(found)}", flush=True)
 
     return command.finished(work)
 

@@ -83,8 +83,11 @@ def layer_report(activations: Any, labels: Any, weight: Any = None, bias: Any = 
 
 def _flat(given: Any, n: int) -> Float[np.ndarray, "n d"]:
     array = np.asarray(given)
-    if array.ndim < 2 or len(array) != n:
-        raise DataError(f"activations of {n} rows must be an array ({n}, ...), got {array.shape}")
+    if array.ndim < 2 or len(array) != n or not array.size:
+        raise DataError(
+            f"activations of {n} rows must be an array ({n}, ...) with rows and units, got "
+            f"{array.shape}"
+        )
     return array.reshape(n, -1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -10,15 +11,16 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import logsumexp
 
 RIDGE = 1e-3
-"""Added to the variance of every direction, in units of the mean variance over directions: units
-that never fire, and rows fewer than units, leave the covariance singular."""
+"""Added to the variance of every direction, in units of the mean variance over the min(n, d)
+directions that there can be: units that never fire, and rows fewer than units, leave the covariance
+singular."""
 
 
 class Probe(NamedTuple):
     """What Gaussian discriminants, with one covariance for all classes, make of the rows."""
 
     accuracy: float
-    """Share of the rows, those they were computed from, whose own class is the likeliest."""
+    """Share of the rows, those they were computed from, whose own class is strictly likeliest."""
     log_loss: float
     """ln of the mean of -ln p(own class | row)."""
 
@@ -26,9 +28,10 @@ class Probe(NamedTuple):
 def linear_probe(features: Float[np.ndarray, "n *d"], labels: Shaped[np.ndarray, " n"]) -> Probe:
     """Fisher's linear discriminants of one layer, in closed form: no training, no rate, no seed.
 
-    ln p(k | x) = x.a_k - mu_k.a_k / 2 + ln n_k + const, a_k = (S_W + RIDGE tr(S_W)/d I)^-1 mu_k,
-    S_W the mean covariance within classes. Time O(n d min(n, d)), memory O(n d + min(n, d)^2).
-    Where the rows of every class are one point, classes at one point share its rows.
+    ln p(k | x) = x.a_k - mu_k.a_k / 2 + ln n_k + const, with a_k = (S_W + r I)^-1 mu_k, S_W the
+    mean covariance within classes, r = RIDGE tr(S_W) / min(n, d). Invariant under shift, rotation
+    and scale. Time O(n d min(n, d)), memory O(n d + min(n, d)^2). Where the rows of every class are
+    one point, classes at one point share its rows, and no row of theirs is right.
 
     >>> x = np.array([[0.0], [2.0], [6.0], [8.0]])  # means 1, 7; S_W = 1; ln-odds 6 (x - 4) / 1.001
     >>> y = np.array([0, 0, 1, 1])
@@ -41,9 +44,10 @@ def linear_probe(features: Float[np.ndarray, "n *d"], labels: Shaped[np.ndarray,
     classes, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     own = index[:, None] == np.arange(len(classes))
     x -= x.mean(axis=0)
+    x = np.ldexp(x, -math.frexp(float(np.abs(x).max(initial=0.0)))[1])  # squares stay finite
     means = own.T.astype(float) @ x / counts[:, None]
     within = x - means[index]
-    variance = np.square(within).sum() / within.size
+    variance = np.square(within).sum() / (len(x) * min(x.shape))
     if variance == 0.0:  # the limit of small variance: only the nearest means count
         distances = np.square(x[:, None] - means[None]).sum(axis=2)
         near = np.where(distances == distances.min(axis=1, keepdims=True), 0.0, -np.inf)
@@ -55,7 +59,7 @@ def linear_probe(features: Float[np.ndarray, "n *d"], labels: Shaped[np.ndarray,
     rivals = np.where(own, -np.inf, logits - logits[own][:, None])
     losses = np.log1p(np.exp(logsumexp(rivals, axis=1)))
     with np.errstate(divide="ignore"):
-        return Probe(float((rivals.max(axis=1) <= 0.0).mean()), float(np.log(losses.mean())))
+        return Probe(float((rivals.max(axis=1) < 0.0).mean()), float(np.log(losses.mean())))
 
 
 def _solve(

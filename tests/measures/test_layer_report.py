@@ -11,6 +11,7 @@ import svmconv as sc
 from svmconv.measures.class_pairs import class_separability
 from svmconv.measures.layer_report import layer_report
 from svmconv.measures.neural_collapse import discrimination, neural_collapse, spread_ratio
+from svmconv.measures.probe import linear_probe
 from svmconv.models import MLP
 from svmconv.training.evaluate import activations, evaluate
 from tests.tolerances import LONG_SUM
@@ -90,6 +91,7 @@ def test_shape_and_dtype_of_a_layer_change_nothing():
         ({"a": np.eye(2)}, [1, 1], "layer 'a': .*class"),
         ({"a": [[0.0], [np.nan]]}, [0, 1], "layer 'a': .*(NaN|nan|finite)"),
         ({"a": np.zeros((2, 0))}, [0, 1], "layer 'a': "),
+        ({"a": np.zeros((0, 3))}, [], "layer 'a': activations of 0 rows"),
         ({"a": [0.0, 1.0]}, [0, 1], "layer 'a': activations of 2 rows"),
     ],
 )
@@ -118,6 +120,8 @@ def test_more_units_than_rows():
     assert found.units == 40
     for name in ("nc1", "nc2_norm", "nc2_angle", "cdnv"):
         assert float(found[name]) == pytest.approx(getattr(collapse, name), rel=1e-10)
+    told = linear_probe(x, y)
+    assert float(found.probe_log_loss) == pytest.approx(told.log_loss, rel=1e-9)
     assert float(found.spread_ratio) == pytest.approx(spread_ratio(x, y), rel=1e-10)
     assert float(found.discrimination) == pytest.approx(discrimination(x, y), rel=1e-10)
     assert float(found.discrimination) != pytest.approx(discrimination(x - x.mean(axis=0), y))

@@ -66,3 +66,19 @@ def test_points():
     assert apart == (1.0, -np.inf)
     together = linear_probe(np.zeros((4, 1)), y)
     assert together.log_loss == pytest.approx(np.log(np.log(2)))
+    assert together.accuracy == 0.0  # ties are no hits: a dead layer is not read
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-9, 1e200])
+def test_scale_alone_changes_nothing(scale):
+    x, y = layer()
+    assert linear_probe(scale * x, y).accuracy == linear_probe(x, y).accuracy
+    assert linear_probe(scale * x, y).log_loss == pytest.approx(linear_probe(x, y).log_loss)
+
+
+def test_units_beyond_the_rows_change_nothing():
+    """Forty units turned into the span of thirty rows: the ridge is counted in directions."""
+    x, y = layer(30, 40)
+    turned = np.linalg.qr((x - x.mean(axis=0)).T, mode="r").T
+    assert turned.shape == (30, 30)
+    assert linear_probe(turned, y).log_loss == pytest.approx(linear_probe(x, y).log_loss, rel=1e-9)

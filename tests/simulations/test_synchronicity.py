@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures import synchronicity as drawn
+from figures import hidden_layers as drawn
 from simulations import synchronicity
 from simulations.hidden_layers import DATA, EIGHT, NETWORKS, STUDIES, network
 from svmconv.errors import DataError
@@ -46,12 +46,17 @@ def test_equal_runs_are_equal(found):
     xr.testing.assert_identical(first, same)
 
 
-def made_up(level, step=0.0, layers=3, seeds=6):
-    """Layers whose increments are those of accuracy times `step`, plus noise and a trend."""
+def made_up(level, step=0.0, layers=3, seeds=8, fade=0.0):
+    """Layers whose increments are those of accuracy times `step`, plus noise and a trend.
+
+    With `fade` the increments of both shrink alike.
+    """
     rng = np.random.default_rng(0)
-    moves = rng.uniform(0.0, 0.02, (seeds, 12))
+    shrink = np.exp(-fade * np.arange(12))
+    moves = shrink * rng.uniform(0.0, 0.02, (seeds, 12))
     accuracy = 0.3 + moves.cumsum(axis=1)
     own = step * moves[..., None] + rng.uniform(-1, 1, (seeds, 12, layers)) * 0.005 + 0.02 * level
+    own = shrink[:, None] * own if fade else own
     measure = own.cumsum(axis=1)
     columns = dict.fromkeys(synchronicity.CORRELATED, (("seed", "step", "layer"), measure))
     for name in synchronicity.FALLING:
@@ -64,7 +69,7 @@ def made_up(level, step=0.0, layers=3, seeds=6):
 @pytest.mark.parametrize(
     ("level", "step", "words"),
     [
-        (1.0, 3.0, "holds: of 3 layers 3 move with accuracy, 0 do not, .* in increments 3 do"),
+        (1.0, 3.0, "holds: of 3 layers 3 move with .* in increments 3 do, 3 of them more"),
         (1.0, 0.0, "holds as a trend: of 3 layers 3 move .* in increments 0 do"),
         (0.0, 0.0, "is undecided: of 3 layers 0 move with accuracy, 0 do not"),
         (-1.0, 0.0, "does not hold: of 3 layers 0 move with accuracy, 3 do not"),
@@ -75,10 +80,28 @@ def test_a_verdict_can_come_out_each_way(level, step, words):
     assert re.match(words, synchronicity.verdict(made_up(level, step)))
 
 
+def test_curves_that_merely_level_off_together_hold_as_a_trend():
+    """Their increments shrink together, with those of any other run as well."""
+    said = synchronicity.verdict(made_up(1.0, 0.0, fade=0.3))
+    assert re.match(r"holds as a trend: .* in increments 3 do, 0 of them more", said)
+
+
 def test_what_falls_is_taken_with_its_sign_turned():
     of = made_up(1.0, 3.0).correlation.sel(statistic="spearman", of_interval="mean")
     np.testing.assert_allclose(of.sel(measure="nc1"), of.sel(measure="ls_0"))
     np.testing.assert_allclose(of.sel(progress="log_loss"), of.sel(progress="accuracy"))
+
+
+def test_the_table_shows_every_layer_with_its_intervals():
+    found = made_up(1.0, 3.0)
+    head, *rows = synchronicity.table(found).splitlines()
+    assert head.split() == ["layer", "spearman", "spearman_increments", "excess"]
+    assert [row.split()[0] for row in rows] == ["l0", "l1", "l2"]
+    told = found.correlation.sel(
+        measure=synchronicity.SHOWN, progress="accuracy", layer="l1", statistic="excess"
+    )
+    mean, low, high, _ = told.to_numpy()
+    assert rows[1].endswith(f"{mean:5.2f} [{low:5.2f}, {high:5.2f}]")
 
 
 def test_nothing_moves_nothing_is_said():
