@@ -69,7 +69,7 @@ class Measurement:
     bias: Bias
     method: str
     log_t: tuple[float, float]
-    """Natural logs of the first and last reading of `clock` used by the comparison."""
+    """Natural logs of the first and last reading of `clock` used by the comparison; nan without."""
     kappa: float
     """Predicted exponent of the remainder t^-kappa; nan where none is known."""
     quantities: tuple[Quantity, ...]
@@ -78,7 +78,7 @@ class Measurement:
     """Why theory itself foresees no verdict in this range; None where it foresees one."""
     bias_scale: float = 1.0
     clock: str = "rate t"
-    """What log_t is the logarithm of."""
+    """What log_t is the logarithm of; empty for a statement without time, about an optimum, say."""
     curves: xr.Dataset | None = None
     """Gaps with their forecasts (`*_forecast`) over log1p_t, for the pictures."""
 
