@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from flax import nnx
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
 from svmconv.errors import DataError
 from svmconv.models.mlp import MLP
@@ -36,6 +36,8 @@ from svmconv.problem import readable
 
 SLOPES = {"relu": 0.0, "leaky_relu": 0.01, "linear": 1.0}
 """Of an activation left of zero (jax.nn's leaky_relu)."""
+UNITS = 16.0 * float(np.finfo(np.float64).eps)
+"""Relative error of a product: of rounding, its own and that of its parameters, and of sums."""
 
 
 class Regions(NamedTuple):
@@ -84,9 +86,12 @@ def regions_on_segment(
     """The same from the hidden layers' weights (out, in) and biases (out,), first layer first.
 
     slopes left of zero: one number, or one per layer; 0 relu, 1 linear. A unit that only touches
-    zero, or is zero on an interval, does not change sign there. Exact but for breaks closer than
-    rounding, about 1e-16 of the segment, which count once.
-    Raises DataError on shapes that do not fit, no layer, no units, values that are not finite.
+    zero, or is zero on an interval, does not change sign there. Parameters count as known up to
+    rounding: a pre-activation z = w h + b is zero where it is within e of it, e^2 = (16 eps)^2 (sum
+    (w h)^2 + b^2) + sum (w e_h)^2, e_h that of h; breaks no farther apart than their e / |dz/dt|
+    are one. What float64 parameters would mean as exact rationals is not asked.
+    Raises DataError on shapes that do not fit, no layer, no units, values that are not finite, or
+    whose squares are not.
 
     Two units make |4 t - 1|, a third compares it with 1/2: it is less between 1/8 and 3/8.
 
@@ -103,32 +108,60 @@ def regions_on_segment(
         )
     if (values[0] == values[1]).all():
         raise DataError("start and end are the same point: give a segment")
-    places, by_layer = np.array([0.0, 1.0]), []
+    found, by_layer = Pieces(np.array([0.0, 1.0]), values, UNITS * np.abs(values)), []
     for weight, bias, slope in layers:
-        before = len(places)
-        values = values @ weight.T + bias
+        before = len(found.places)
+        found = _affine(found, weight, bias)
         if slope != 1.0:
-            places, values = _split(places, values)
-        values = np.where(values < 0.0, slope * values, values)
-        by_layer.append(len(places) - before)
-    return Regions(len(places) - 1, places[1:-1], tuple(by_layer))
+            found = _split(found)
+        factor = np.where(found.values < 0.0, slope, 1.0)
+        found = Pieces(found.places, factor * found.values, found.errors * np.abs(factor))
+        by_layer.append(len(found.places) - before)
+    return Regions(len(found.places) - 1, found.places[1:-1], tuple(by_layer))
 
 
-def _split(
-    places: Float64[np.ndarray, " m"], values: Float64[np.ndarray, "m width"]
-) -> tuple[Float64[np.ndarray, " p"], Float64[np.ndarray, "p width"]]:
+class Pieces(NamedTuple):
+    """Piecewise linear functions of t, one per unit: their values where they may bend."""
+
+    places: Float64[np.ndarray, " m"]
+    values: Float64[np.ndarray, "m width"]
+    errors: Float64[np.ndarray, "m width"]
+    """Of the values, by rounding."""
+
+
+def _affine(
+    h: Pieces, weight: Float64[np.ndarray, "out width"], bias: Float64[np.ndarray, " out"]
+) -> Pieces:
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = weight.T**2
+        errors = h.errors**2 @ squares + UNITS**2 * (h.values**2 @ squares + bias**2)
+    if not np.isfinite(errors).all():
+        raise DataError("pre-activations have squares beyond float64: divide weights and biases")
+    return Pieces(h.places, h.values @ weight.T + bias, np.sqrt(errors))
+
+
+def _split(z: Pieces) -> Pieces:
     """With every place added where a unit changes sign, and the units' values there."""
-    negative: Bool[np.ndarray, "m width"] = np.signbit(values) & (values != 0.0)
-    positive = values > 0.0
-    changes = (negative[:-1] & positive[1:]) | (positive[:-1] & negative[1:])
-    interval, unit = np.nonzero(changes)
+    places, errors = z.places, z.errors
+    values = np.where(np.abs(z.values) <= errors, 0.0, z.values)
+    sign = np.sign(values)
+    interval, unit = np.nonzero(sign[:-1] * sign[1:] < 0.0)
+    length = places[interval + 1] - places[interval]
     left, right = values[interval, unit], values[interval + 1, unit]
     share = left / (left - right)
-    new = places[interval] + share * (places[interval + 1] - places[interval])
-    added = values[interval] + share[:, None] * (values[interval + 1] - values[interval])
-    added[np.arange(len(unit)), unit] = 0.0  # exactly, so that the next layers see no sign of it
-    places, first = np.unique(np.concatenate([places, new]), return_index=True)
-    return places, np.concatenate([values, added])[first]
+    new = places[interval] + share * length
+    room = np.maximum(errors[interval, unit], errors[interval + 1, unit]) / np.abs(left - right)
+    order = np.argsort(new, kind="stable")
+    new, interval, unit, share = new[order], interval[order], unit[order], share[order]
+    room = (room * length)[order]
+    apart = np.ones(len(new), dtype=bool)  # from the one before
+    apart[1:] = (np.diff(new) > room[1:] + room[:-1]) | (np.diff(interval) > 0)
+    at, share = interval[apart], share[apart, None]
+    added = values[at] + share * (values[at + 1] - values[at])
+    added[np.cumsum(apart) - 1, unit] = 0.0  # exactly, so that the next layers see no sign of it
+    places, first = np.unique(np.concatenate([places, new[apart]]), return_index=True)
+    errors = np.concatenate([errors, np.maximum(errors[at], errors[at + 1])])[first]
+    return Pieces(places, np.concatenate([values, added])[first], errors)
 
 
 def _bias(layer: nnx.Linear) -> Float64[np.ndarray, " width"]:
@@ -160,6 +193,8 @@ def _checked(
             )
         if not np.isfinite(w).all():
             raise DataError(f"layer {number} has NaN or infinite weights")
+        if not np.isfinite(slope):
+            raise DataError(f"slopes must be finite numbers, got {slope!r} for layer {number}")
         layers.append((w, b, float(slope)))
     return layers
 

@@ -90,6 +90,39 @@ def test_copies_add_nothing():
     assert one.regions > 5
 
 
+@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("shift", [0.0, 100.0])
+def test_breaks_at_one_place_are_one_however_they_round(seed, shift):
+    """Units w (x - c), and deeper ones that change sign there too."""
+    rng = np.random.default_rng(seed)
+    c, w, v = rng.uniform(0.1, 0.9), rng.standard_normal((8, 1)), rng.standard_normal((4, 8))
+    place = c + shift
+    biases = [-w[:, 0] * place, np.zeros(4)]
+    found = regions_on_segment([w, v], biases, [shift], [shift + 1.0])
+    assert (found.regions, found.by_layer) == (2, (1, 0))
+    np.testing.assert_allclose(found.breaks, [c], atol=64 * EPS * (1 + shift))
+
+
+@pytest.mark.parametrize("gap", [1e-15, 1e-12, 1e-9, 1e-3])
+def test_breaks_count_twice_once_they_are_farther_apart_than_rounding(gap):
+    found = regions_on_segment([[[1.0], [1.0]]], [[-0.5, -0.5 - gap]], [0.0], [1.0])
+    assert found.regions == (2 if gap < 1e-14 else 3)
+
+
+def test_what_cancels_is_zero():
+    """3 relu(.6 t - .1) - relu(1.8 t - .3) = 0: rounding leaves 1e-17, and no break at .25."""
+    weights = [[[0.6], [0.6 * 3]], [[3.0, -1.0]]]
+    found = regions_on_segment(weights, [[-0.1, -0.3], [0.0]], [0.0], [1.0])
+    assert (found.regions, found.by_layer) == (2, (1, 0))
+    np.testing.assert_allclose(found.breaks, [1 / 6], atol=EPS)
+    beside = regions_on_segment(weights, [[-0.1, -0.3], [-1e-9]], [0.0], [1.0])
+    assert beside.by_layer == (1, 0)  # below zero everywhere
+    weights[1][0][1] = -1.001  # .1 - .0006 t - ... cancels no longer, and is below zero throughout
+    lifted = regions_on_segment(weights, [[-0.1, -0.3], [1e-4]], [0.0], [1.0])
+    assert lifted.by_layer == (1, 1)  # 1e-4 = .001 (1.8 t - .3) at t = 2/9
+    np.testing.assert_allclose(lifted.breaks, [1 / 6, 2 / 9], rtol=1e-12)
+
+
 @pytest.mark.parametrize("slope", [0.0, 0.01, 0.3])
 @pytest.mark.parametrize("widths", [(2, 8), (3, 10, 10), (5, 6, 6, 6, 6)])
 def test_a_grid_meets_the_same_regions(widths, slope):
@@ -180,6 +213,9 @@ def bad(*, weights=((1.0,),), biases=(0.0,), start=(0.0,), end=(1.0,), slopes=0.
         (bad(weights=np.zeros((0, 1)), biases=()), "unit"),
         (bad(weights=((np.nan,),)), "NaN"),
         (bad(slopes=[0.0, 0.0]), "one of each"),
+        (bad(slopes=np.nan), "slopes"),
+        (bad(weights=((1e200,),)), "beyond float64"),
+        (bad(slopes=[np.inf]), "slopes"),
         (lambda: regions_on_segment([], [], [0.0], [1.0]), "one layer"),
         (lambda: regions_on_segment([np.ones((2, 1))] * 2, [[0, 0]] * 2, [0], [1]), "out, in"),
         (lambda: linear_regions(MLP((1, 2), rngs=nnx.Rngs(0)), [0], [1]), "no hidden layer"),
