@@ -62,9 +62,10 @@ def hull_distance(A: Any, B: Any) -> Hulls:
     [0, 1, 2]
     """
     a, b = two_sets(A, B)
-    x = np.vstack([a, b])
-    offset = common_offset(x)
-    problem = Problem(x - offset, np.repeat([1, 0], [len(a), len(b)]), "two sets")
+    problem = Problem(np.vstack([a, b]), np.repeat([1, 0], [len(a), len(b)]), "two sets")
+    offset = common_offset(problem.x)
+    if offset.any():
+        problem = Problem(problem.x - offset, problem.y, problem.name)
     conflict = _shared_point(problem, len(a)) or _meeting(problem)
     if conflict is None:
         try:

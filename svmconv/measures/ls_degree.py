@@ -21,11 +21,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int
+from scipy.linalg import qr
 
 from svmconv.errors import CertificateError
 from svmconv.geometry import unit
 from svmconv.measures.ranks import placed, two_sets
-from svmconv.svm.polish import Infeasible, Polished, polish
+from svmconv.svm.polish import Infeasible, polish
 from svmconv.svm.pricing import SLACK
 
 BLOCK = 2**22
@@ -92,6 +93,7 @@ def ls_degree(A: Any, B: Any) -> LSDegree:
         return LSDegree(0.0, 0.0, 0.0, 0.0, np.zeros(d))
     u, count = unit(u), min(d, len(x)) + 50
     rows, alpha = np.zeros((0, d)), np.zeros(0)
+    basis = np.eye(d) if d <= len(x) else np.zeros((d, 0))  # rows are solved in their own span
     best, lower, upper = u, -math.inf, 1.0
     for _ in range(ROUNDS):
         found = _hardest(u, sets, count)
@@ -100,25 +102,27 @@ def ls_degree(A: Any, B: Any) -> LSDegree:
         least, hardest = found
         if least > lower:
             best, lower = u, least
-        if upper - lower <= GAP + 2.0 * _doubt(d):
+        if upper - lower <= GAP + 4.0 * _doubt(d):
             break
         rows, alpha = np.vstack([rows, hardest]), np.append(alpha, np.zeros(len(hardest)))
+        basis = _extended(basis, hardest)
         try:
-            solved = _solved(rows, alpha)
+            solved = polish(rows @ basis, np.zeros((len(rows), 0)), alpha)
         except Infeasible as proof:
             upper = min(upper, _above(rows, proof.weights))
             break
         if solved is None:
             break
         upper = min(upper, _above(rows, solved.alpha))
-        keep = (solved.alpha > 0) | (rows @ solved.v <= SLACK)
-        rows, alpha, u = rows[keep], solved.alpha[keep], unit(solved.v)
+        v = basis @ solved.v
+        keep = (solved.alpha > 0) | (rows @ v <= SLACK)
+        rows, alpha, u = rows[keep], solved.alpha[keep], unit(v)
     return _certified(best, lower, upper)
 
 
 def _certified(u: Float64[np.ndarray, " d"], least: float, upper: float) -> LSDegree:
     g, lower = max(least, 0.0), max(least - _doubt(len(u)), 0.0)
-    bounds = _degree(lower) * (1.0 - 8 * EPS), _degree(upper) * (1.0 + 8 * EPS)
+    bounds = _degree(lower) * (1.0 - 8 * EPS), min(_degree(upper) * (1.0 + 8 * EPS), 1.0)
     if upper - lower > WIDE:
         raise CertificateError(
             f"LS_Degree is only known to lie between {bounds[0]:.6g} and {bounds[1]:.6g}:"
@@ -140,17 +144,18 @@ def _doubt(d: int) -> float:
     return (d + 16) * EPS
 
 
-def _solved(rows: Float64[np.ndarray, "c d"], alpha: Float64[np.ndarray, " c"]) -> Polished | None:
-    """The SVM through the origin of unit rows; in the span of the rows where that is less than d.
-
-    Raises Infeasible.
-    """
-    nothing = np.zeros((len(rows), 0))
-    if rows.shape[1] <= len(rows):
-        return polish(rows, nothing, alpha)
-    basis, inside = np.linalg.qr(rows.T)
-    found = polish(np.ascontiguousarray(inside.T), nothing, alpha)
-    return None if found is None else found._replace(v=basis @ found.v)
+def _extended(
+    basis: Float64[np.ndarray, "d s"], rows: Float64[np.ndarray, "c d"]
+) -> Float64[np.ndarray, "d t"]:
+    """Orthonormal columns that span the unit rows too, up to rounding."""
+    d, s = basis.shape
+    if s == d:
+        return basis
+    outside = rows.T
+    for _ in range(2):  # once more: the first projection loses digits
+        outside = outside - basis @ (basis.T @ outside)
+    added, r, _ = qr(outside, mode="economic", pivoting=True, check_finite=False)
+    return np.hstack([basis, added[:, np.abs(np.diag(r)) > d * EPS]])[:, :d]
 
 
 def _above(rows: Float64[np.ndarray, "c d"], weights: Float64[np.ndarray, " c"]) -> float:

@@ -12,6 +12,7 @@ P_q and the sum of all differences: where nothing points down it is 0, and LS_q 
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -181,7 +182,7 @@ def points(name: str, given: Any) -> np.ndarray:
         raise DataError(
             f"{name} is empty (shape {array.shape}): give at least one row and one feature"
         )
-    if not (np.isfinite(array.min()) and np.isfinite(array.max())):
+    if not (math.isfinite(float(array.min())) and math.isfinite(float(array.max()))):
         raise DataError(f"{name} has NaN or infinite values: drop or replace them")
     return array
 

@@ -1,8 +1,4 @@
-"""The best direction: known answers, its null, the hulls, and the companions."""
-
-from decimal import Decimal, localcontext
-from fractions import Fraction
-from itertools import combinations
+"""The best direction: known answers, its null, and the companions."""
 
 import numpy as np
 import pytest
@@ -15,19 +11,12 @@ from svmconv.measures.hulls import hull_distance
 from svmconv.measures.ls_degree import ls_degree
 from svmconv.measures.ranks import separability_along
 from svmconv.measures.separability import linear_separability
-from svmconv.svm.certificate import check_infeasible
+from tests.measures.sets import TOUCHING, XOR, near_pair, overlapping
 from tests.tolerances import LONG_SUM, ROUNDING
 
 ORDERS = (0, 1, 2)
-XOR = np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([[0.0, 1.0], [1.0, 0.0]])
-TOUCHING = np.array([[1.0], [2.0]]), np.array([[0.0], [1.0]])
 CLIMBED = 2e-4
 """How far ascent in the plane may end below the best of all angles; 1e-4 measured on the mean."""
-
-
-def overlapping(n=200, d=3, distance=1.0, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal((n, d)) + distance * np.eye(1, d), rng.standard_normal((n, d))
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -181,148 +170,6 @@ def test_bad_arguments(arguments):
         linear_separability(*XOR, **arguments)
 
 
-def test_hulls_by_hand():
-    """From the segment between (0, 0) and (0, 2) to the point (3, 1)."""
-    found = hull_distance([[0.0, 0.0], [0.0, 2.0]], [[3.0, 1.0]])
-    assert found.distance == pytest.approx(3.0, rel=ROUNDING)
-    assert found.lower <= 3.0 <= found.upper
-    np.testing.assert_allclose(found.direction, [-1.0, 0.0], atol=ROUNDING)
-
-
-@pytest.mark.parametrize("sets", [XOR, TOUCHING, overlapping()])
-def test_hulls_that_meet_have_a_common_point(sets):
-    a, b = sets
-    found = hull_distance(a, b)
-    assert (found.separable, found.distance, found.svm) == (False, 0.0, None)
-    assert not found.direction.any()
-    proof, x = found.conflict, np.vstack(sets)
-    upper = proof.rows < len(a)
-    ours, theirs = (2 * proof.weights[side] @ x[proof.rows[side]] for side in (upper, ~upper))
-    assert proof.weights[upper].sum() == pytest.approx(0.5, rel=ROUNDING)
-    np.testing.assert_allclose(ours, theirs, atol=LONG_SUM)
-    problem = sc.Problem(x, np.repeat([1, 0], [len(a), len(b)]))
-    assert check_infeasible(problem, proof.rows, proof.weights, bias="free") <= 1e-13
-
-
-def test_a_part_of_many_rows_is_proof_enough():
-    a, b = overlapping(2000, 4, 2.0)
-    proof, x = hull_distance(a, b).conflict, np.vstack([a, b])
-    assert len(proof.rows) <= 6  # Caratheodory
-    problem = sc.Problem(x, np.repeat([1, 0], 2000))
-    assert check_infeasible(problem, proof.rows, proof.weights, bias="free") <= 1e-13
-    apart = hull_distance(a + 9.0 * np.eye(1, 4), b)
-    assert apart.separable
-    assert apart.lower > 0
-
-
-def test_a_point_of_both_sets_among_many_features():
-    rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((5, 90)), rng.standard_normal((5, 90))
-    assert hull_distance(a, b).separable
-    found = hull_distance(np.vstack([a, b[2:3]]), b)
-    assert found.conflict.rows.tolist() == [5, 8]
-
-
-def test_ls_degree_by_hand():
-    """Directions (1, 0) and (cos t, sin t): half the angle is left, LS_Degree = 1 - sin(t / 2)."""
-    t = 0.8
-    found = ls_degree([[1.0, 0.0], [3 * np.cos(t), 3 * np.sin(t)]], [[0.0, 0.0]])
-    assert found.lower <= 1 - np.sin(t / 2) + ROUNDING
-    assert found.upper >= 1 - np.sin(t / 2) - ROUNDING
-    assert found.upper - found.lower < LONG_SUM
-    np.testing.assert_allclose(found.direction, [np.cos(t / 2), np.sin(t / 2)], rtol=1e-6)
-
-
-def test_ls_degree_against_all_pairs():
-    """g is the exact SVM, through the origin, of all normalised differences (and one mirrored)."""
-    a, b = overlapping(25, 3, 7.0)
-    d = (a[:, None] - b).reshape(-1, 3)
-    d /= np.linalg.norm(d, axis=1, keepdims=True)
-    svm = sc.max_margin(sc.Problem(np.vstack([d, -d[:1]]), np.append(np.ones(len(d)), 0)))
-    found = ls_degree(a, b)
-    assert found.g == pytest.approx(svm.margin, rel=LONG_SUM)
-    assert (d @ found.direction).min() == pytest.approx(found.g, rel=LONG_SUM)
-    assert found.value == pytest.approx(1 - np.sqrt(1 - svm.margin**2), rel=LONG_SUM)
-    moved = ls_degree(1e3 * (a + 50.0), 1e3 * (b + 50.0))
-    assert moved.value == pytest.approx(found.value, rel=1e-10)  # rows rounded at 5e4
-
-
-@pytest.mark.parametrize("sets", [XOR, TOUCHING, overlapping()])
-def test_ls_degree_of_hulls_that_meet(sets):
-    found = ls_degree(*sets)
-    assert (found.value, found.lower, found.g) == (0.0, 0.0, 0.0)
-    assert found.upper <= ROUNDING**2  # half the square of the rounding of the proof
-    assert not found.direction.any()
-
-
-def near_pair(distance, offset, seed):
-    """Sets around (3, 0) and (-3, 0) and a pair between them, so near that its points nearly agree.
-
-    All differences point right, as far as rounding at the offset leaves the near one alone.
-    """
-    rng = np.random.default_rng(seed)
-    a, b = rng.uniform(-1, 1, (2, 4, 2)) + np.array([[[3.0, 0.0]], [[-3.0, 0.0]]])
-    middle, angle = rng.uniform(-1, 1, 2), rng.uniform(-1.2, 1.2)
-    a[0], b[0] = middle + distance * np.array([np.cos(angle), np.sin(angle)]), middle
-    return a + offset, b + offset
-
-
-def degree_in_the_plane(a, b):
-    """1 - sin(t / 2), t the largest angle between two differences, to 60 digits; all in a half."""
-    with localcontext() as context:
-        context.prec = 60
-        differences = [
-            [Fraction(float(p)) - Fraction(float(q)) for p, q in zip(one, other, strict=True)]
-            for one in a
-            for other in b
-        ]
-        assert all(x > 0 for x, _ in differences)
-
-        def cosine(p, q):
-            dot = p[0] * q[0] + p[1] * q[1]
-            square = (p[0] ** 2 + p[1] ** 2) * (q[0] ** 2 + q[1] ** 2)
-            root = (Decimal(square.numerator) / square.denominator).sqrt()
-            return Decimal(dot.numerator) / dot.denominator / root
-
-        least = min(cosine(p, q) for p, q in combinations(differences, 2))
-        return 1 - ((1 - least) / 2).sqrt()
-
-
-@pytest.mark.parametrize(
-    ("distance", "offset"), [(1e-6, 1e6), (1e-6, 0.0), (1e-9, 1e3), (1e-9, 0.0), (1e-12, 0.0)]
-)
-@pytest.mark.parametrize("seed", range(8))
-def test_ls_degree_bounds_hold_for_a_near_pair(distance, offset, seed):
-    a, b = near_pair(distance, offset, seed)
-    found = ls_degree(a, b)
-    assert Decimal(found.lower) <= degree_in_the_plane(a, b) <= Decimal(found.upper)
-    assert found.lower <= found.value <= found.upper
-    assert found.upper - found.lower < LONG_SUM
-
-
-def test_ls_degree_of_a_near_pair_by_exact_arithmetic():
-    """Centred copies of the points lose eight digits of the difference: 0.38324359874."""
-    a, b = [[0.1, 0.7], [3.0, 0.0]], [[0.1 - 1e-10, 0.7 + 2e-10], [-3.0, 0.0]]
-    assert ls_degree(a, b).value == pytest.approx(0.383243610211, abs=1e-12)
-
-
-def test_ls_degree_of_a_near_pair_among_many_features():
-    """The plane in 40 coordinates, permuted: exact, and more features than points."""
-    a, b = near_pair(1e-9, 0.0, 1)
-    wide = [np.hstack([np.zeros((4, 30)), x, np.zeros((4, 8))]) for x in (a, b)]
-    assert ls_degree(*wide).value == pytest.approx(ls_degree(a, b).value, abs=LONG_SUM)
-
-
-def test_ls_degree_far_down_the_line():
-    """More pairs than the working set holds, most of them by the expanded square."""
-    a, b = overlapping(80, 6, 12.0)
-    d = (a[:, None] - b).reshape(-1, 6)
-    found = ls_degree(a, b)
-    d /= np.linalg.norm(d, axis=1, keepdims=True)
-    assert (d @ found.direction).min() == pytest.approx(found.g, rel=ROUNDING)
-    assert found.upper - found.lower < LONG_SUM
-
-
 POWERS = (-670, -540, -253, 253, 515, 670, 1020)
 """Of two: beyond the range of squares, of rows of a Problem, or of sums."""
 
@@ -358,34 +205,6 @@ def test_points_of_sizes_that_one_float_cannot_hold():
     for measure in (ls_degree, linear_separability, directional_measure):
         with pytest.raises(sc.DataError, match="rescale the features"):
             measure(a, b)
-
-
-@pytest.mark.parametrize("margin", [0.02, 1.3])
-def test_hulls_far_from_the_origin(margin):
-    """Quarters: exact at 1e8, where an intercept of 1e8 in units of the margin is not."""
-    rng = np.random.default_rng(0)
-    a, b = rng.integers(0, 64, (2, 40, 3)) / 16.0
-    a[:, 0] += 4.0 + np.round(64 * margin) / 64
-    near, far = hull_distance(a, b), hull_distance(a + 1e8, b + 1e8)
-    assert far.separable
-    assert far.distance == pytest.approx(near.distance, rel=LONG_SUM)
-    assert far.lower <= near.upper
-    assert near.lower <= far.upper
-    assert ((a + 1e8 - far.offset) @ far.svm.w + far.svm.b).min() == pytest.approx(1.0, rel=1e-9)
-    assert linear_separability(a + 1e8, b + 1e8, permutations=0).candidate == "svm"
-    assert directional_measure(a + 1e8, b + 1e8).candidate == "svm"
-
-
-def test_hulls_that_meet_far_from_the_origin():
-    """The proof holds for the points as given."""
-    x = np.round(16 * np.vstack(overlapping(30, 2))) / 16 + 1e8
-    problem = sc.Problem(x, np.repeat([1, 0], 30))
-    proof = hull_distance(x[:30], x[30:]).conflict
-    assert check_infeasible(problem, proof.rows, proof.weights, bias="free") <= 1e-13
-
-
-def test_ls_degree_of_one_unit_is_one():
-    assert ls_degree([[1.0], [2.0]], [[0.0], [-3.0]]).value == 1.0
 
 
 def test_directional_measure():
