@@ -100,10 +100,11 @@ def reduced(runs: xr.Dataset) -> xr.Dataset:
 
 
 def _quantiles(column: np.ndarray) -> np.ndarray:
-    """Over the first axis; nan where a run has no value: then none of them took a step there."""
-    if not len(column):
-        return np.full((len(QUANTILES), *column.shape[1:]), np.nan)
-    return np.quantile(column, QUANTILES, axis=0)
+    """Over the first axis, of the runs that have a value there; nan where none has."""
+    some = ~np.isnan(column).all(axis=0)
+    found = np.full((len(QUANTILES), *column.shape[1:]), np.nan)
+    found[:, some] = np.nanquantile(column[:, some], QUANTILES, axis=0)
+    return found
 
 
 def told(found: xr.Dataset) -> str:

@@ -16,6 +16,7 @@ from typing import Any, cast, get_args
 import numpy as np
 
 from svmconv import data, optimizers
+from svmconv.dynamics.recording import check_bias
 from svmconv.errors import DataError
 from svmconv.hints import nearest
 from svmconv.optimizers import Optimizer
@@ -113,7 +114,7 @@ class Grid:
         _check_names("data set", self.data, DATA)
         _check_names("optimizer", self.optimizer, OPTIMIZERS)
         for bias in self.bias:
-            check_choice("bias", bias, ("none", "augmented"))
+            check_bias(bias)
         check_choice("loss", self.loss, get_args(Loss))
         object.__setattr__(self, "seeds", _of_kind("seeds", self.seeds, int))
         check_counts(1, seeds=self.seeds)

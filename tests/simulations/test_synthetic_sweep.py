@@ -85,3 +85,11 @@ def test_the_figure_draws_the_result(found, tmp_path):
 def test_the_smoke_preset_runs(tmp_path):
     found = study.run(study.PRESETS["smoke"], tmp_path)
     assert int(found.runs.sum()) == 24
+
+
+def test_quantiles_are_those_of_the_runs_that_have_a_value():
+    """One forecast that is nan does not take its group with it."""
+    column = np.array([[1.0, np.nan, np.nan], [3.0, 5.0, np.nan]])
+    found = study._quantiles(column)
+    np.testing.assert_allclose(found[2], [2.0, 5.0, np.nan])
+    assert np.isnan(study._quantiles(np.zeros((0, 3)))).all()
