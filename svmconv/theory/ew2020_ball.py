@@ -8,6 +8,9 @@ let g be the gradient of their convex loss F, v the point of the ball where <g, 
 and uniform convexity of the ball gives <g, z* - v> >= 2 R |g|_q delta(|z* - v| / R), with modulus
 delta(e) >= (p - 1) e^2 / 8 for p <= 2 (Hanner) and (e / 2)^p / p for p >= 2 (Clarkson). F(z*) <=
 F(z), so |z* - v| <= R delta^-1(gap / (2 R |g|_q)): the square root, or the p-th, of the gap.
+
+The classes decouple: weights of theirs cannot move the optimum, only the path to it. They are
+unequal here, and the claim says nothing of them.
 """
 
 from __future__ import annotations
@@ -145,7 +148,7 @@ CLAIMS = (
         "ew2020-lemma4",
         "E, Wojtowytsch, arXiv:2012.05420 (2020), lemma 4; optimal loss derived",
         "Of all logits of bounded l_p norm those of least cross-entropy have one entry a at the "
-        "own class and b at all others, for every class and whatever the classes weigh.",
+        "own class and b at all others, for every class.",
         (
             Case(partial(vertices, Ball(10, 5.0), one_hot)),
             Case(partial(vertices, Ball(4, 1.0), one_hot)),

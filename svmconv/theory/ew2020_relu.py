@@ -77,7 +77,10 @@ def euclidean_size() -> Measurement:
 
 
 def trained() -> Measurement:
-    """Descent tends to the network of largest margin in |a| |(w, b)|."""
+    """Descent tends to the network of largest margin in |a| |(w, b)|.
+
+    The bar of the ratio comes from how much of that margin, gamma as predicted, is missing.
+    """
     gamma = float(np.sqrt(0.5))
     runs = [descend(WIDTH, seed, STEPS, RATE) for seed in range(SEEDS)]
     slopes = [slope(size, margin) for _, size, margin in runs]

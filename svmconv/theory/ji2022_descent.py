@@ -1,4 +1,9 @@
-"""Descent on the cross-entropy of free features, in the log domain."""
+"""Descent on the cross-entropy of free features, in the log domain.
+
+The bar on the W W^T that it ends with (ji2022.trained) is 1.8 % of it, or 1.4: W W^T times 1.01
+would hold as well. It comes from how much of the largest margin, as predicted, is still missing.
+The bar on the growth of the margin is 5e-6 of it at most.
+"""
 
 from __future__ import annotations
 

@@ -144,6 +144,17 @@ def test_the_certificate_covers_how_far_any_logits_are_from_the_best(p, away):
     assert (np.linalg.norm(z - best, p, axis=1) <= distance).all()
 
 
+def test_weights_of_the_classes_change_the_path_and_not_the_optimum():
+    """They decouple, so nothing is claimed of weights."""
+    ball = Ball(4, 1.0)
+    equal, unequal = (
+        ew2020_ball.smallest(ball, w, 0) for w in (np.full(4, 0.25), np.array([0.1, 0.2, 0.3, 0.4]))
+    )
+    assert (equal.logits != unequal.logits).any()
+    apart = np.linalg.norm(equal.logits - unequal.logits, axis=1)
+    assert apart.max() <= equal.distance + unequal.distance
+
+
 def tampered_logits(monkeypatch, change):
     right = ew2020_ball.smallest
 
