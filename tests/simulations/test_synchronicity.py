@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,3 +162,14 @@ def test_studies_change_one_thing_of_the_mlp(name):
         len(units) != len(same),
     )
     assert sum(changed) == 1
+
+
+KEPT = sorted((Path(__file__).parents[2] / "results").glob("synchronicity-*/*.nc"))
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_the_document_says_is_what_the_kept_results_say(path):
+    document = (Path(__file__).parents[2] / "docs" / "synchronicity.md").read_text("utf-8")
+    kept = load(path)
+    assert f"```\n{synchronicity.table(kept)}\n```" in document
+    assert synchronicity.verdict(kept)[1:] + "." in document
