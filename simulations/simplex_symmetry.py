@@ -243,15 +243,19 @@ def verdict(one: xr.Dataset) -> str:
 
 def summary(found: xr.Dataset) -> str:
     """One sentence for each number of classes and setting: start -> mean of the end [range]."""
-    lines = []
+    lines = [
+        f"reached: nc2_angle and nc2_norm end below {REACHED} in every seed; approached: at half "
+        "of their start. Numbers: mean at the start -> at the end [smallest, largest seed]."
+    ]
     for k in found.classes.to_numpy():
         for setting in found.setting.to_numpy():
             one = found.sel(classes=k, setting=setting)
             train, test = (one.sel(rows=name) for name in ROWS)
             numbers = ", ".join(_number(train, m) for m in ("nc2_angle", "nc2_norm", "nc1"))
             lines.append(
-                f"{k} classes, {setting}: simplex of class means {verdict(train)}: {numbers}; "
-                f"accuracy {_end(train, 'accuracy')}; of test rows {verdict(test)}: "
+                f"{k} classes, {setting.replace(': ', ' ')}: simplex of class means "
+                f"{verdict(train)}: {numbers}; accuracy {_end(train, 'accuracy')}; of test "
+                f"rows {verdict(test)}: "
                 f"nc2_angle {_end(test, 'nc2_angle')}, nc1 {_end(test, 'nc1')}, accuracy "
                 f"{_end(test, 'accuracy')}."
             )

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from flax import nnx
 
+from svmconv.interruption import finishing
 from svmconv.problem import Problem
 from svmconv.training.train import train
 
@@ -34,9 +35,10 @@ def stages(
     same bits as if it had not stopped. The module itself stays as it was.
     """
     yield 0, module
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for epoch in epochs:
             stage = nnx.clone(module)
             options = {"batch": batch, "seed": seed, "checkpoints": folder}
-            train(stage, problem, optimizer, epochs=epoch, **options)
+            with finishing():  # nothing writes to the folder any more when it goes
+                train(stage, problem, optimizer, epochs=epoch, **options)
             yield epoch, stage

@@ -39,6 +39,7 @@ from svmconv.models import DBN, last_layer
 from svmconv.problem import Problem
 from svmconv.results import load, save
 from svmconv.training.evaluate import activations, evaluate
+from svmconv.training.interrupted import Interrupted
 from svmconv.training.pretrain import pretrain
 from svmconv.training.tracker import Tracker
 from svmconv.training.train import train
@@ -246,10 +247,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> None:
         if not configs:
             names = [config.name for config in PRESETS[chosen.preset]]
-            hint = nearest(chosen.run, names, otherwise=f"choose of {', '.join(names)}")
-            raise DataError(f"preset {chosen.preset} has no run {chosen.run}: {hint}")
-        for path, found in simulate(configs, chosen.out / f"synchronicity-{chosen.preset}"):
-            print(f"{path}\n  {verdict(found)}\n{table(found)}", flush=True)
+            raise DataError(
+                f"preset {chosen.preset} has no run {chosen.run}: {nearest(chosen.run, names)} "
+                f"It has {', '.join(names)}"
+            )
+        try:
+            for path, found in simulate(configs, chosen.out / f"synchronicity-{chosen.preset}"):
+                print(f"{path}\n  {verdict(found)}\n{table(found)}", flush=True)
+        except KeyboardInterrupt:
+            words = "interrupted: what is printed is kept, the same command goes on with the next"
+            raise Interrupted(words) from None
 
     return command.finished(work)
 

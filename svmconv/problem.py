@@ -170,7 +170,7 @@ def readable(name: str, given: Any) -> np.ndarray:
         reason = str(error).partition("\n")[0]
         raise DataError(
             f"{name} cannot be read as an array ({reason}): give numbers in main memory, of a "
-            "tensor .detach().cpu().numpy()"
+            "tensor .detach().cpu().float().numpy()"
         ) from None
 
 

@@ -28,6 +28,7 @@ from svmconv.measures.neural_collapse import spread_ratio as spread_ratio
 from svmconv.measures.probe import linear_probe as linear_probe
 from svmconv.measures.ranks import separability_along as separability_along
 from svmconv.measures.regions import linear_regions as linear_regions
+from svmconv.measures.regions import regions_on_segment as regions_on_segment
 from svmconv.measures.separability import Separability as Separability
 from svmconv.measures.separability import linear_separability as linear_separability
 from svmconv.measures.synchronicity import before_saturation as before_saturation

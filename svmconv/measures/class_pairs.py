@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float64
 
+from svmconv.errors import DataError
 from svmconv.measures.candidates import NAMES, Contest, candidates, contest_of
 from svmconv.measures.ranks import ORDERS, both_ways, points
 from svmconv.problem import Problem, check_choice
@@ -53,7 +54,7 @@ def class_separability(features: Any, labels: Any, against: str = "pairs") -> xr
     ([False, True, True], ['b', 'c', 'c'])
     """
     check_choice("against", against, AGAINST)
-    x, classes, index = _layer(features, labels)
+    x, classes, index = layer_of(features, labels)
     k, coords = len(classes), {"order": list(ORDERS)}
     if against == "pairs":
         first, second = np.triu_indices(k, 1)
@@ -112,8 +113,14 @@ def evaluated(
     return np.stack([v for v, _ in found], axis=1), np.stack([s for _, s in found], axis=1)
 
 
-def _layer(features: Any, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def layer_of(features: Any, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """features as they are, classes, and the class of every row. DataError."""
     x = points("features", features)
+    given = np.shape(labels)
+    if len(given) != 1 or len(x) != given[0]:
+        raise DataError(
+            f"labels must name the class of each of the {len(x)} rows of features, got shape "
+            f"{given}"
+        )
     problem = Problem(np.zeros((len(x), 1)), labels)  # reads the labels, and says what is wrong
     return x, problem.classes, problem.index

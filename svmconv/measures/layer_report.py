@@ -20,7 +20,7 @@ from svmconv.measures.neural_collapse import (
     spread_ratio,
 )
 from svmconv.measures.probe import linear_probe
-from svmconv.problem import Problem
+from svmconv.problem import Problem, readable
 
 ORDERS = (0, 1, 2)
 OF_LAST = ("nc3", "nc4")
@@ -57,8 +57,8 @@ def layer_report(activations: Any, labels: Any, weight: Any = None, bias: Any = 
     """
     if not isinstance(activations, Mapping) or not activations:
         raise DataError(
-            "activations must be arrays (n, ...) by the name of their layer, at least one, got "
-            f"{activations!r:.60}"
+            "activations must be arrays (n, ...) by the name of their layer, at least one (a "
+            f"Tracker hands them over with hidden=1000, say), got a {type(activations).__name__}"
         )
     names = list(activations)
     rows = {}
@@ -82,7 +82,7 @@ def layer_report(activations: Any, labels: Any, weight: Any = None, bias: Any = 
 
 
 def _flat(given: Any, n: int) -> Float[np.ndarray, "n d"]:
-    array = np.asarray(given)
+    array = readable("activations", given)
     if array.ndim < 2 or len(array) != n or not array.size:
         raise DataError(
             f"activations of {n} rows must be an array ({n}, ...) with rows and units, got "
@@ -118,7 +118,7 @@ def _one_layer(x: Float[np.ndarray, "n d"], labels: Any, weight: Any, bias: Any)
     pairs = class_separability(x, labels)
     values, along_means = pairs.separability.to_numpy(), pairs.along_means.to_numpy()
     collapse = neural_collapse(x, labels, weight, bias)
-    probe = linear_probe(x, Problem(np.zeros((len(x), 1)), labels).index)
+    probe = linear_probe(x, labels)
     return {
         "units": units,
         **{f"ls_{order}": values[order].mean() for order in ORDERS},

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Float64
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import logsumexp
+
+from svmconv.measures.class_pairs import layer_of
 
 RIDGE = 1e-3
 """Added to the variance of every direction, in units of the mean variance over the min(n, d)
@@ -22,11 +24,13 @@ class Probe(NamedTuple):
     accuracy: float
     """Share of the rows, those they were computed from, whose own class is strictly likeliest."""
     log_loss: float
-    """ln of the mean of -ln p(own class | row)."""
+    """ln of the mean loss, -ln p(own class | row) of a row: below 0 where that is below 1."""
 
 
-def linear_probe(features: Float[np.ndarray, "n *d"], labels: Shaped[np.ndarray, " n"]) -> Probe:
+def linear_probe(features: Any, labels: Any) -> Probe:
     """Fisher's linear discriminants of one layer, in closed form: no training, no rate, no seed.
+
+    features (n, d) of any real dtype, labels (n,). Raises DataError.
 
     ln p(k | x) = x.a_k - mu_k.a_k / 2 + ln n_k + const, with a_k = (S_W + r I)^-1 mu_k, S_W the
     mean covariance within classes, r = RIDGE tr(S_W) / min(n, d). Invariant under shift, rotation
@@ -40,8 +44,8 @@ def linear_probe(features: Float[np.ndarray, "n *d"], labels: Shaped[np.ndarray,
     >>> accuracy, bool(abs(log_loss - expected) < 1e-14)
     (1.0, True)
     """
-    x = features.reshape(len(features), -1).astype(np.float64)
-    classes, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    given, classes, index = layer_of(features, labels)
+    x, counts = given.astype(np.float64), np.bincount(index)
     own = index[:, None] == np.arange(len(classes))
     x -= x.mean(axis=0)
     x = np.ldexp(x, -math.frexp(float(np.abs(x).max(initial=0.0)))[1])  # squares stay finite

@@ -9,7 +9,7 @@ another run.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -52,12 +52,10 @@ class Synchronicity(NamedTuple):
     """spearman_increments of every seed, less its mean over the progress of all other seeds."""
 
 
-def synchronicity(
-    measure: Float[np.ndarray, "seed step"],
-    progress: Float[np.ndarray, "_ _"],
-    before: Bool[np.ndarray, "_ _"],
-) -> Synchronicity:
+def synchronicity(measure: Any, progress: Any, before: Any) -> Synchronicity:
     """Correlate two series of every seed where `before` holds, then average over the seeds.
+
+    All three (seed, step); `before` as before_saturation(accuracy) gives it.
 
     `progress` rises as training succeeds: accuracy, or minus the log-loss. All seeds are recorded
     at the same steps. Intervals are cut off at the ends of the scale. Constant series, and those of
@@ -71,7 +69,9 @@ def synchronicity(
     >>> round(found.spearman_increments.mean, 3)  # of ranks 1234, 1212: 1/sqrt 5; 1243, 2121: 0
     0.224
     """
-    if not measure.shape == progress.shape == before.shape:
+    measure, progress = (np.asarray(v, dtype=np.float64) for v in (measure, progress))
+    before = np.asarray(before, dtype=bool)
+    if measure.ndim != 2 or not measure.shape == progress.shape == before.shape:
         raise DataError(
             f"measure, progress and before must be of one shape (seed, step), got {measure.shape}, "
             f"{progress.shape} and {before.shape}"

@@ -85,7 +85,7 @@ def averages(k: int, n: int, seed: int) -> Measurement:
     # the last class and the first are one group: classes that are told apart no longer are
     merged = rise(means + d, y, np.where(y == k - 1, 0, y))
     wrong = Quantity("largest rise", 0.0, max(0.0, merged), rounding, tolerances.EXACT)
-    control = Control("nor does averaging over two classes at once", (wrong,))
+    control = Control("averaging over two classes at once does not raise it either", (wrong,))
     name = f"{n} rows of random logits, {k} classes"
     return measured_case(name, f"averages of {len(SIZES) + 2} draws", right, control)
 

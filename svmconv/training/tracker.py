@@ -10,7 +10,7 @@ import xarray as xr
 from jaxtyping import Int64
 
 from svmconv.errors import DataError
-from svmconv.problem import check_counts
+from svmconv.problem import check_counts, readable
 
 GROWTH = 1.125
 """at="log": a run to a log-loss of -1000, or of a million steps, leaves about a hundred records."""
@@ -38,7 +38,8 @@ class Tracker:
 
         tracker = sc.Tracker(sc.measures.layer_report, hidden=1000)
 
-    and so may any other loop: `features` is then a dict of arrays (m, ...), and labels are theirs.
+    and so may any other loop: `features` is then a dict of arrays (m, ...), labels are of the same
+    rows, for which rows = tracker.rows(n) is one choice. Fewer rows than classes are too few.
 
     A killed run goes on with the records of `tracker.dataset`, or of the file it was saved in:
     Tracker(measure, at, records=sc.results.load("run.nc")). Steps up to the last recorded one, gone
@@ -104,10 +105,12 @@ class Tracker:
                 "number the steps of a run in increasing order"
             )
         given = features() if callable(features) else features
-        y, w = np.asarray(labels), np.asarray(weight)
-        several = isinstance(given, Mapping)
-        x = {k: np.asarray(v) for k, v in given.items()} if several else np.asarray(given)
-        found = self.measure(x, y, w, None if bias is None else np.asarray(bias))
+        if isinstance(given, Mapping):
+            x = {name: readable(f"layer {name!r}", v) for name, v in given.items()}
+        else:
+            x = readable("features", given)
+        layer = (None if v is None else readable("the last layer", v) for v in (weight, bias))
+        found = self.measure(x, readable("labels", labels), *layer)
         if not isinstance(found, Mapping):
             raise DataError(f"measure returned a {type(found).__name__}: a dict or xarray Dataset")
         self._append(_one_record(int(step), _number(log_loss), found))

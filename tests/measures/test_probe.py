@@ -7,6 +7,7 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import log_loss
 
+import svmconv as sc
 from svmconv.measures import probe
 from svmconv.measures.probe import linear_probe
 from tests.tolerances import LONG_SUM
@@ -82,3 +83,18 @@ def test_units_beyond_the_rows_change_nothing():
     turned = np.linalg.qr((x - x.mean(axis=0)).T, mode="r").T
     assert turned.shape == (30, 30)
     assert linear_probe(turned, y).log_loss == pytest.approx(linear_probe(x, y).log_loss, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        ([[0.0], [np.nan]], [0, 1], "NaN|nan|finite"),
+        ([[0.0], [1.0]], [0, 0], "class"),
+        ([[0.0], [1.0]], [0, 1, 1], "each of the 2 rows"),
+        ([[0.0], [1.0]], None, "each of the 2 rows"),
+        ([0.0, 1.0], [0, 1], "features"),
+    ],
+)
+def test_bad_input_is_one_sentence(x, y, words):
+    with pytest.raises(sc.DataError, match=words):
+        linear_probe(x, y)

@@ -209,9 +209,10 @@ def test_the_command_writes_what_the_figures_draw(tiny, tmp_path, capsys):
     argv = ["--out", str(tmp_path)]
     args = ("simplex_symmetry", {"smoke": TINY}, lambda _: tiny, "Doc.", argv)
     assert command.main(*args, summary=simulation.summary) == 0
-    said = capsys.readouterr().out.splitlines()[1:]
+    legend, *said = capsys.readouterr().out.splitlines()[1:]
+    assert legend.startswith(f"reached: nc2_angle and nc2_norm end below {simulation.REACHED}")
     assert [line.partition(":")[0] for line in said] == [
-        f"4 classes, {setting}" for setting in TINY.settings
+        f"4 classes, {setting.replace(': ', ' ')}" for setting in TINY.settings
     ]
     saved = load(tmp_path / "simplex_symmetry-smoke.nc")
     np.testing.assert_array_equal(saved.nc1, tiny.nc1)

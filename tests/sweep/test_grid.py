@@ -105,7 +105,7 @@ def test_grids_travel():
         ({"steps": 0, "optimizer": "gd"}, "steps must be an integer of at least 1"),
         ({"data": (), "log_t": 1.0}, "empty"),
         ({"bias": (), "log_t": 1.0}, "empty"),
-        ({"bias": "free", "log_t": 1.0}, "no descent reaches bias=\"free\""),
+        ({"bias": "free", "log_t": 1.0}, 'no descent reaches bias="free"'),
         ({"bias_scale": 2.0, "log_t": 1.0}, "give both or neither"),
         ({"seeds": 0, "log_t": 1.0}, "seeds must be an integer of at least 1"),
         ({"n": 10.5, "log_t": 1.0}, "n must be a whole number"),

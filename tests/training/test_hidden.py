@@ -92,3 +92,19 @@ def test_any_other_loop_may_hand_over_layers_too():
 def test_a_wrong_number_of_rows_is_one_sentence(hidden):
     with pytest.raises(sc.DataError, match="hidden"):
         sc.Tracker(Seen(), hidden=hidden)
+
+
+def test_layers_without_a_last_one():
+    """What reads no last layer is given None, not an array of None."""
+    seen = Seen()
+    sc.Tracker(seen).record(0, -1.0, {"a": [[1.0], [2.0]]}, [0, 1], None, None)
+    assert seen.given[0][2:] == (None, None)
+
+
+def test_a_tensor_that_cannot_be_read_names_its_layer():
+    class Tensor:
+        def __array__(self, *_, **__):
+            raise RuntimeError("call detach first")
+
+    with pytest.raises(sc.DataError, match=r"layer 'a' cannot be read.*float"):
+        sc.Tracker(Seen()).record(0, -1.0, {"a": Tensor()}, [0, 1], None, None)
