@@ -54,7 +54,7 @@ def main(*words: str) -> int:
             table.setdefault(part, []).append(line)
     if out is not None:
         found = {part: [line._asdict() for line in rows] for part, rows in table.items()}
-        out.write_text(json.dumps({"machine": machine(), **found}, indent=1) + "\n")
+        out.write_text(json.dumps({"machine": machine(), **found}, indent=1, default=bool) + "\n")
     verdicts = [line.met for rows in table.values() for line in rows]
     short = {"missed": verdicts.count(False), "not measured": verdicts.count(None)}
     told = ", ".join(f"{count} {what}" for what, count in short.items() if count)

@@ -63,6 +63,9 @@ def linear_separability(
     (ascent.py); never less than the best candidate. Invariant, up to rounding and how far the
     ascent gets, under translations, scalings and invertible linear maps.
 
+    Of orders 1 and 2 ties are left out: along a direction in which all points but one coincide (a
+    unit that fires on one row) they are 1, whatever the labels. Order 0 counts ties against A.
+
     null: the same without the SVM, averaged over `permutations` random labels (numpy's Generator of
     `seed`); a value means something only as far as it exceeds that. Where the SVM makes the value 1
     and labels are free to be fitted (more features than points) the null is near 1 too.
