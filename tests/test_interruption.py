@@ -56,6 +56,7 @@ def test_a_thread_may_use_it():
     assert ran
 
 
+@pytest.mark.slow
 def test_ctrl_c_within_the_garbage_collector_comes_again():
     """JAX has a callback there, and what it raises can go nowhere."""
     script = (

@@ -41,6 +41,7 @@ def test_every_layer_at_every_record_of_every_seed(found):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_equal_runs_are_equal(found):
     again = synchronicity.run(replace(TINY, seeds=1))
     first, same = (one.isel(seed=0).drop_vars("correlation") for one in (found, again))
@@ -112,7 +113,8 @@ def test_nothing_moves_nothing_is_said():
 
 
 def test_the_same_command_goes_on(tmp_path, monkeypatch, found, capsys):
-    small = {"smoke": (TINY, replace(TINY, network="DBN", seeds=1, epochs=1))}
+    other = replace(TINY, network="MLP of 1 layers", seeds=1, epochs=1)
+    small = {"smoke": (TINY, other)}
     monkeypatch.setattr(synchronicity, "PRESETS", small)
     out = tmp_path / "synchronicity-smoke"
     out.mkdir()
@@ -120,7 +122,7 @@ def test_the_same_command_goes_on(tmp_path, monkeypatch, found, capsys):
     before = (out / "digits-MLP.nc").read_bytes()
     assert synchronicity.main(["--out", str(tmp_path)]) == 0
     assert (out / "digits-MLP.nc").read_bytes() == before
-    assert load(out / "digits-DBN.nc").sizes["layer"] == 3
+    assert load(out / "digits-MLP-of-1-layers.nc").sizes["layer"] == 1
     assert capsys.readouterr().out.count("digits-") == 2
     monkeypatch.setattr(synchronicity, "PRESETS", {"smoke": (replace(TINY, epochs=6),)})
     assert synchronicity.main(["--out", str(tmp_path)]) == 2
@@ -151,7 +153,15 @@ def test_names_of_networks_and_runs():
         assert {config.data for config in configs} <= set(DATA)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.slow
+def test_a_dbn_is_pretrained_first():
+    runs = [replace(TINY, network="DBN", seeds=1, epochs=1, pretraining=n) for n in (1, 5)]
+    first, more = (synchronicity.run(config) for config in runs)
+    assert first.sizes["layer"] == 3
+    assert (first.means_ls_0.isel(step=0) != more.means_ls_0.isel(step=0)).any()
+
+
+@pytest.mark.parametrize("name", ["MLP tanh", "MLP of 16 units", "MLP of 3 layers"])
 def test_studies_change_one_thing_of_the_mlp(name):
     plain, other = (network(n, (8, 8, 1), 10, 0.25, 0) for n in ("MLP", name))
     units = [layer.out_features for layer in other.body]
