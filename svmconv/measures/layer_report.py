@@ -9,18 +9,17 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Float64
 from scipy.linalg.lapack import dpstrf
-from scipy.special import logsumexp
 
 from svmconv.errors import DataError
 from svmconv.measures.class_pairs import class_separability
+from svmconv.measures.layer import read
 from svmconv.measures.neural_collapse import (
     discrimination,
     neural_collapse,
-    read_layer,
     spread_ratio,
 )
 from svmconv.measures.probe import linear_probe
-from svmconv.problem import Problem, readable
+from svmconv.problem import readable
 
 ORDERS = (0, 1, 2)
 OF_LAST = ("nc3", "nc4")
@@ -76,9 +75,9 @@ def layer_report(activations: Any, labels: Any, weight: Any = None, bias: Any = 
     found = xr.Dataset(columns, {"layer": names})
     if weight is None:
         return found
-    last_features = _flat(activations[names[-1]], len(labels)).astype(np.float64)
-    accuracy, log_loss = _of_network(last_features, labels, weight, bias)
-    return found.assign(accuracy=accuracy, rows_log_loss=log_loss)
+    last_layer = read(_flat(activations[names[-1]], len(labels)), labels, weight, bias)
+    right = len(labels) - last_layer.errors
+    return found.assign(accuracy=right / len(labels), rows_log_loss=last_layer.log_loss)
 
 
 def _flat(given: Any, n: int) -> Float[np.ndarray, "n d"]:
@@ -133,20 +132,3 @@ def _one_layer(x: Float[np.ndarray, "n d"], labels: Any, weight: Any, bias: Any)
         "probe_accuracy": probe.accuracy,
         "probe_log_loss": probe.log_loss,
     }
-
-
-def _of_network(
-    x: Float[np.ndarray, "n d"], labels: Any, weight: Any, bias: Any
-) -> tuple[float, float]:
-    """Accuracy and ln of the mean cross-entropy of a linear layer on its features, in margins."""
-    problem = Problem(np.zeros((len(x), 1)), labels)
-    layer = read_layer(weight, bias, problem.n_classes, x.shape[1])
-    assert layer is not None
-    logits = x @ layer.weight.T + layer.bias
-    own = problem.own
-    rivals = np.where(own, -np.inf, logits - logits[own][:, None])
-    worst = logsumexp(rivals, axis=1)
-    # ln ln(1 + e^m), which is m to the last bit below -37
-    log_losses = np.where(worst < -37.0, worst, np.log(np.logaddexp(0.0, np.maximum(worst, -37.0))))
-    accuracy = float((rivals.max(axis=1) < 0.0).mean())
-    return accuracy, float(logsumexp(log_losses) - np.log(len(x)))
