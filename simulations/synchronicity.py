@@ -26,6 +26,7 @@ from jaxtyping import Int64
 
 from simulations import command
 from simulations.hidden_layers import DATA, EIGHT, STUDIES, adam, network
+from simulations.stages import log_spaced
 from svmconv.errors import DataError
 from svmconv.hints import nearest
 from svmconv.measures.layer_report import layer_report
@@ -127,8 +128,7 @@ def _one_seed(config: Config, seed: int) -> xr.Dataset:
         pretrain(
             module, problem, optimizer, epochs=config.pretraining, batch=config.batch, seed=seed
         )
-    epochs = np.unique(np.geomspace(1, config.epochs, RECORDS).round().astype(int))
-    steps = -(-problem.n // config.batch) * epochs
+    steps = -(-problem.n // config.batch) * np.array(log_spaced(config.epochs, RECORDS))
     tracker = Tracker(layer_report, at=steps, hidden=config.hidden)
     some = problem_of(problem, tracker.rows(problem.n))
     start = evaluate(module, problem).log_loss
